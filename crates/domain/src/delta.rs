@@ -1,0 +1,247 @@
+//! Row deltas: what a batch of events does to the declared tables, merged per key in memory.
+//!
+//! Keys lie in one arena and rows in one flat vector per table, so folding an event into a row that the batch
+//! already touched allocates nothing.
+
+use crate::cell::{Cell, KeyWriter};
+use crate::merge::{merge_cell, merge_latest};
+use crate::stamp::Stamp;
+use crate::table::{Merge, Slot, Table};
+use crate::topic::{Topic, TopicPartition};
+use hashbrown::HashTable;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// The deltas of one table.
+#[derive(Debug)]
+pub struct TableDelta {
+    table: &'static Table,
+    slots: Vec<Slot>,
+    index: HashTable<u32>,
+    hashes: Vec<u64>,
+    keys: Vec<u8>,
+    key_ends: Vec<usize>,
+    cells: Vec<Cell>,
+}
+
+impl TableDelta {
+    fn new(table: &'static Table) -> Self {
+        Self {
+            table,
+            slots: table.slots().collect(),
+            index: HashTable::new(),
+            hashes: Vec::new(),
+            keys: Vec::new(),
+            key_ends: Vec::new(),
+            cells: Vec::new(),
+        }
+    }
+
+    /// The table.
+    #[must_use]
+    pub fn table(&self) -> &'static Table {
+        self.table
+    }
+
+    /// The stored value columns, in the order of a row's cells.
+    #[must_use]
+    pub fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    /// The number of rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.key_ends.len()
+    }
+
+    /// Whether no row was touched.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.key_ends.is_empty()
+    }
+
+    /// The key of row `ix`.
+    #[must_use]
+    pub fn key(&self, ix: usize) -> &[u8] {
+        let start = if ix == 0 { 0 } else { self.key_ends[ix - 1] };
+        &self.keys[start..self.key_ends[ix]]
+    }
+
+    /// The cells of row `ix`.
+    #[must_use]
+    pub fn cells(&self, ix: usize) -> &[Cell] {
+        let width = self.slots.len();
+        &self.cells[ix * width..(ix + 1) * width]
+    }
+
+    /// The cells of row `ix`, to merge a stored row into.
+    pub fn cells_mut(&mut self, ix: usize) -> &mut [Cell] {
+        let width = self.slots.len();
+        &mut self.cells[ix * width..(ix + 1) * width]
+    }
+
+    /// The rows in key order: the order in which every store writes them (I3).
+    #[must_use]
+    pub fn sorted(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        order.sort_unstable_by(|a, b| self.key(*a).cmp(self.key(*b)));
+        order
+    }
+
+    fn row(&mut self, key: &[u8]) -> usize {
+        let hash = xxh3_64(key);
+        let found = self.index.find(hash, |ix| self.hashes[*ix as usize] == hash && self.key(*ix as usize) == key);
+        if let Some(ix) = found {
+            return *ix as usize;
+        }
+        let ix = self.len();
+        self.hashes.push(hash);
+        self.keys.extend_from_slice(key);
+        self.key_ends.push(self.keys.len());
+        self.cells.resize(self.cells.len() + self.slots.len(), Cell::Null);
+        let hashes = &self.hashes;
+        self.index.insert_unique(hash, ix as u32, |ix| hashes[*ix as usize]);
+        ix
+    }
+
+    fn clear(&mut self) {
+        self.index.clear();
+        self.hashes.clear();
+        self.keys.clear();
+        self.key_ends.clear();
+        self.cells.clear();
+    }
+
+    fn bytes(&self) -> usize {
+        let heap: usize = self.cells.iter().map(Cell::heap_bytes).sum();
+        self.keys.len() + self.cells.len() * size_of::<Cell>() + heap
+    }
+}
+
+/// The deltas of all tables of a projection.
+#[derive(Debug)]
+pub struct Deltas {
+    tables: Vec<TableDelta>,
+    scope: TopicPartition,
+    scratch: Vec<u8>,
+}
+
+impl Deltas {
+    /// Empty deltas for these tables; a table's `ix` is its place in the list.
+    #[must_use]
+    pub fn new(tables: &[&'static Table]) -> Self {
+        Self {
+            tables: tables.iter().map(|table| TableDelta::new(table)).collect(),
+            scope: TopicPartition::new(Topic::AgentPresence, 0),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Names the partition that the next events come from: it ends the keys of partial tables.
+    pub fn set_scope(&mut self, scope: TopicPartition) {
+        self.scope = scope;
+    }
+
+    /// The row of `table` under the key that `write_key` writes; a new one has null in every cell.
+    pub fn row(&mut self, table: &'static Table, write_key: impl FnOnce(&mut KeyWriter<'_>)) -> RowMut<'_> {
+        self.scratch.clear();
+        let mut key = KeyWriter::new(&mut self.scratch);
+        write_key(&mut key);
+        if table.partial {
+            key.text(self.scope.topic.name()).int(i64::from(self.scope.partition));
+        }
+        let delta = &mut self.tables[table.ix];
+        let ix = delta.row(&self.scratch);
+        let width = delta.slots.len();
+        RowMut { slots: &delta.slots, cells: &mut delta.cells[ix * width..(ix + 1) * width], next: 0 }
+    }
+
+    /// The tables, in declaration order.
+    #[must_use]
+    pub fn tables(&self) -> &[TableDelta] {
+        &self.tables
+    }
+
+    /// The tables, to merge stored rows into.
+    pub fn tables_mut(&mut self) -> &mut [TableDelta] {
+        &mut self.tables
+    }
+
+    /// The number of rows in all tables.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.tables.iter().map(TableDelta::len).sum()
+    }
+
+    /// An estimate of the memory held, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.tables.iter().map(TableDelta::bytes).sum()
+    }
+
+    /// Forgets all rows and keeps the memory.
+    pub fn clear(&mut self) {
+        self.tables.iter_mut().for_each(TableDelta::clear);
+    }
+}
+
+/// One row of the deltas. Columns are named in the order of their declaration where speed matters: the search
+/// for a name starts behind the last one.
+#[derive(Debug)]
+pub struct RowMut<'a> {
+    slots: &'a [Slot],
+    cells: &'a mut [Cell],
+    next: usize,
+}
+
+impl RowMut<'_> {
+    /// Merges a value into a column, as the column's declaration says.
+    ///
+    /// # Panics
+    /// Where the table declares no such column, or declares it as `latest` (a programming error that the test
+    /// "every example folds" finds).
+    pub fn merge(&mut self, name: &'static str, value: Cell) -> &mut Self {
+        let ix = self.find(name);
+        assert!(self.slots[ix].column.merge != Merge::Latest, "column {name} is a register: use latest()");
+        merge_cell(self.slots[ix].column.merge, &mut self.cells[ix], value);
+        self
+    }
+
+    /// Adds to an integer column that sums.
+    pub fn add(&mut self, name: &'static str, value: i64) -> &mut Self {
+        self.merge(name, Cell::Int(value))
+    }
+
+    /// Sets a register, unless it holds a value with a larger stamp. Null clears it.
+    ///
+    /// # Panics
+    /// Where the table declares no such register (a programming error).
+    pub fn latest(&mut self, name: &'static str, value: Cell, stamp: &Stamp) -> &mut Self {
+        let ix = self.find(name);
+        assert!(self.slots[ix].column.merge == Merge::Latest, "column {name} is not a register");
+        merge_latest(&mut self.cells[ix..ix + 2], value, stamp.as_bytes());
+        self.next = ix + 2;
+        self
+    }
+
+    /// The cell of a state column, for a fold that changes it in place.
+    ///
+    /// # Panics
+    /// Where the table declares no such column (a programming error).
+    pub fn state(&mut self, name: &'static str) -> &mut Cell {
+        let ix = self.find(name);
+        &mut self.cells[ix]
+    }
+
+    fn find(&mut self, name: &'static str) -> usize {
+        let width = self.slots.len();
+        for step in 0..width {
+            let ix = (self.next + step) % width;
+            if !self.slots[ix].stamp && self.slots[ix].column.name == name {
+                self.next = ix + 1;
+                return ix;
+            }
+        }
+        panic!("no column {name} is declared");
+    }
+}

@@ -1,0 +1,18 @@
+//! The domain: events, topics, declared tables and pure folds. No I/O, no async, no clock.
+
+pub mod cell;
+pub mod delta;
+pub mod digest;
+pub mod distinct;
+pub mod event;
+pub mod fixed;
+pub mod fold;
+pub mod merge;
+pub mod projection;
+pub mod stamp;
+pub mod table;
+pub mod topic;
+pub mod window;
+
+pub use projection::{Folded, Projection};
+pub use topic::{Topic, TopicPartition};

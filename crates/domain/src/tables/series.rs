@@ -1,0 +1,73 @@
+//! The series: windowed aggregates over event time.
+
+use super::{AGENT, REGION, TENANT, WINDOW};
+use crate::table::Merge::{CountOf, Max, State, Sum};
+use crate::table::{Column, KeyColumn, StateKind, Table, Type};
+use crate::topic::Topic;
+
+const COHERENCE_COLUMNS: [Column; 6] = [
+    Column::new("heartbeats", Type::Int, Sum, "How many heartbeats were heard."),
+    Column::new("reports", Type::Int, Sum, "How many of them reported a coherence level."),
+    Column::new("coherence_sum", Type::Fixed, Sum, "The sum of the levels reported.").unit("millionths of 0..100"),
+    Column::new("coherence_peak", Type::Fixed, Max, "The largest level reported.").unit("millionths of 0..100"),
+    Column::new("agents_state", Type::Bytes, State(StateKind::Distinct), "The set of agents heard."),
+    Column::new("agents", Type::Int, CountOf("agents_state"), "How many agents were heard; exact to 4,096 per part."),
+];
+
+const RATE_COLUMNS: [Column; 2] = [
+    Column::new("interactions", Type::Int, Sum, "How many interactions there were."),
+    Column::new("field_impact_sum", Type::Fixed, Sum, "The sum of field impact.").unit("millionths"),
+];
+
+const REGION_KEY: &[KeyColumn] = &[TENANT, REGION, WINDOW];
+const AGENT_KEY: &[KeyColumn] = &[TENANT, REGION, WINDOW, AGENT];
+
+const fn coherence(name: &'static str, ix: usize, doc: &'static str) -> Table {
+    let topics = &[Topic::AgentPresence];
+    Table { name, ix, topics, partial: true, key: REGION_KEY, columns: &COHERENCE_COLUMNS, doc }
+}
+
+const fn agent_rate(name: &'static str, ix: usize, doc: &'static str) -> Table {
+    let topics = &[Topic::SacredMessages];
+    Table { name, ix, topics, partial: false, key: AGENT_KEY, columns: &RATE_COLUMNS, doc }
+}
+
+const fn region_rate(name: &'static str, ix: usize, doc: &'static str) -> Table {
+    let topics = &[Topic::SacredMessages];
+    Table { name, ix, topics, partial: true, key: REGION_KEY, columns: &RATE_COLUMNS, doc }
+}
+
+/// Field coherence by minute, hour and day.
+pub static FIELD_COHERENCE: [Table; 3] = [
+    coherence("field_coherence_1m", 0, "How each region resonates, by minute."),
+    coherence("field_coherence_1h", 1, "How each region resonates, by hour."),
+    coherence("field_coherence_1d", 2, "How each region resonates, by day."),
+];
+
+/// Interactions of each agent by minute, hour and day.
+pub static AGENT_RATE: [Table; 3] = [
+    agent_rate("interaction_rate_agent_1m", 3, "Interactions that each agent began, by minute."),
+    agent_rate("interaction_rate_agent_1h", 4, "Interactions that each agent began, by hour."),
+    agent_rate("interaction_rate_agent_1d", 5, "Interactions that each agent began, by day."),
+];
+
+/// Interactions in each region by minute, hour and day.
+pub static REGION_RATE: [Table; 3] = [
+    region_rate("interaction_rate_region_1m", 6, "Interactions in each region, by minute."),
+    region_rate("interaction_rate_region_1h", 7, "Interactions in each region, by hour."),
+    region_rate("interaction_rate_region_1d", 8, "Interactions in each region, by day."),
+];
+
+/// Spores created and propagated in each region by minute.
+pub static SPORE_VELOCITY: Table = Table {
+    name: "spore_velocity_1m",
+    ix: 9,
+    topics: &[Topic::SporeCreated, Topic::SporePropagated],
+    partial: true,
+    key: REGION_KEY,
+    columns: &[
+        Column::new("created", Type::Int, Sum, "How many spores were created."),
+        Column::new("propagated", Type::Int, Sum, "How many times a spore was passed on."),
+    ],
+    doc: "How fast spores are made and passed on in each region, by minute.",
+};
