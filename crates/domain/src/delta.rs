@@ -4,7 +4,7 @@
 //! already touched allocates nothing.
 
 use crate::cell::{Cell, KeyWriter};
-use crate::merge::{merge_cell, merge_latest};
+use crate::merge::{merge_cell, merge_latest, merge_row, write_counts};
 use crate::stamp::Stamp;
 use crate::table::{Merge, Slot, Table};
 use crate::topic::{Topic, TopicPartition};
@@ -21,6 +21,7 @@ pub struct TableDelta {
     keys: Vec<u8>,
     key_ends: Vec<usize>,
     cells: Vec<Cell>,
+    present: Vec<bool>,
 }
 
 impl TableDelta {
@@ -33,6 +34,7 @@ impl TableDelta {
             keys: Vec::new(),
             key_ends: Vec::new(),
             cells: Vec::new(),
+            present: Vec::new(),
         }
     }
 
@@ -74,10 +76,31 @@ impl TableDelta {
         &self.cells[ix * width..(ix + 1) * width]
     }
 
-    /// The cells of row `ix`, to merge a stored row into.
-    pub fn cells_mut(&mut self, ix: usize) -> &mut [Cell] {
+    /// Takes row `ix` out, for the cache of committed rows.
+    pub fn take_row(&mut self, ix: usize) -> Vec<Cell> {
         let width = self.slots.len();
-        &mut self.cells[ix * width..(ix + 1) * width]
+        self.cells[ix * width..(ix + 1) * width].iter_mut().map(std::mem::take).collect()
+    }
+
+    /// Makes row `ix`, which holds what the batch adds, whole: merges it behind the stored row, if there is one.
+    pub fn complete_row(&mut self, ix: usize, stored: Option<Vec<Cell>>) {
+        self.present.resize(self.key_ends.len(), false);
+        self.present[ix] = stored.is_some();
+        let width = self.slots.len();
+        if let Some(mut row) = stored {
+            let added = self.take_row(ix);
+            merge_row(&self.slots, &mut row, added);
+            for (cell, value) in self.cells[ix * width..].iter_mut().zip(row) {
+                *cell = value;
+            }
+        }
+        write_counts(&self.slots, &mut self.cells[ix * width..(ix + 1) * width]);
+    }
+
+    /// Whether the store holds a row under the key of row `ix`, as far as [`Self::complete_row`] was told.
+    #[must_use]
+    pub fn is_present(&self, ix: usize) -> bool {
+        self.present.get(ix).copied().unwrap_or(false)
     }
 
     /// The rows in key order: the order in which every store writes them (I3).
@@ -110,6 +133,7 @@ impl TableDelta {
         self.keys.clear();
         self.key_ends.clear();
         self.cells.clear();
+        self.present.clear();
     }
 
     fn bytes(&self) -> usize {
@@ -224,11 +248,11 @@ impl RowMut<'_> {
         self
     }
 
-    /// The cell of a state column, for a fold that changes it in place.
+    /// The cell of a state or bit map, for a fold that changes it in place.
     ///
     /// # Panics
     /// Where the table declares no such column (a programming error).
-    pub fn state(&mut self, name: &'static str) -> &mut Cell {
+    pub fn in_place(&mut self, name: &'static str) -> &mut Cell {
         let ix = self.find(name);
         &mut self.cells[ix]
     }

@@ -8,10 +8,13 @@ pub mod event;
 pub mod fixed;
 pub mod fold;
 pub mod merge;
+pub mod partitioner;
 pub mod projection;
 pub mod stamp;
 pub mod table;
+pub mod tables;
 pub mod topic;
+pub mod topics;
 pub mod window;
 
 pub use projection::{Folded, Projection};

@@ -17,6 +17,18 @@ pub enum Folded {
 /// Receives the events that an event gives rise to.
 pub type Emit<'e> = dyn FnMut(&Event<'_>) + 'e;
 
+/// Who derives an event, and from what: repeats carry the same sequence number, so the mark drops them.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'a> {
+    /// `projection/topic/partition` of the causing event.
+    pub producer_id: &'a str,
+    /// The sequence number of the first event derived; the next ones count on from it.
+    pub first_seq: i64,
+}
+
+/// The number of events that one event may give rise to: sequence numbers are the causing offset times this.
+pub const DERIVED_PER_EVENT: i64 = 16;
+
 /// A declared projection.
 #[derive(Debug)]
 pub struct Projection {
@@ -31,7 +43,7 @@ pub struct Projection {
     /// Folds one valid event into row deltas. Reads neither partition, offset, log time nor clock (I10).
     pub fold: fn(&Event<'_>, &mut Deltas) -> Folded,
     /// The events that one applied event gives rise to, if any; computed per causing event.
-    pub derive: Option<fn(&Event<'_>, &mut Emit<'_>)>,
+    pub derive: Option<fn(&Event<'_>, Origin<'_>, &mut Emit<'_>)>,
 }
 
 /// The projections and the records, by the names of their consumer groups.

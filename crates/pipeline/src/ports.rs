@@ -60,6 +60,9 @@ pub trait Source {
     /// Starts reading an assigned partition at this offset.
     async fn seek(&mut self, tp: TopicPartition, offset: i64) -> Result<(), LogError>;
 
+    /// The partitions that are this member's now, as far as it can know.
+    async fn assignment(&mut self) -> Result<Vec<TopicPartition>, LogError>;
+
     /// Gives revoked partitions up, after they were flushed.
     async fn release(&mut self, tps: &[TopicPartition]) -> Result<(), LogError>;
 

@@ -100,7 +100,6 @@ pub struct Mark {
 }
 
 /// All that one commit writes.
-#[derive(Debug)]
 pub struct Flush<'a> {
     /// The projection.
     pub projection: &'a Projection,
@@ -110,4 +109,46 @@ pub struct Flush<'a> {
     pub marks: &'a [Mark],
     /// The rows: merged deltas for tables that merge blind, whole rows for tables with state.
     pub rows: &'a Deltas,
+    /// To be called when everything is written and the transaction is about to commit.
+    pub before_commit: &'a dyn Fn(),
+}
+
+impl Position {
+    /// The position as the metadata of a group offset: ingest keeps its account there (I2).
+    #[must_use]
+    pub fn to_metadata(&self) -> String {
+        let Counts { applied, duplicate, ignored, dead, holes } = self.counts;
+        let (first, watermark, append) = (self.first_offset, self.watermark_us, self.last_append_us);
+        format!("1 {first} {watermark} {append} {applied} {duplicate} {ignored} {dead} {holes}")
+    }
+
+    /// Reads a position back from a group offset and its metadata; `None` where they are not ours.
+    #[must_use]
+    pub fn from_metadata(tp: TopicPartition, next_offset: i64, metadata: &str) -> Option<Position> {
+        let numbers: Vec<i64> = metadata.split(' ').map(|number| number.parse().ok()).collect::<Option<_>>()?;
+        let [1, first_offset, watermark_us, last_append_us, applied, duplicate, ignored, dead, holes] = numbers[..]
+        else {
+            return None;
+        };
+        let counts = Counts { applied, duplicate, ignored, dead, holes };
+        let position = Position { tp, first_offset, next_offset, epoch: 0, watermark_us, last_append_us, counts };
+        (position.gap() == 0).then_some(position)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::Topic;
+
+    #[test]
+    fn metadata_comes_back_only_with_a_closed_account() {
+        let tp = TopicPartition::new(Topic::SporeCreated, 1);
+        let counts = Counts { applied: 3, duplicate: 1, ignored: 0, dead: 1, holes: 2 };
+        let position = Position { next_offset: 17, watermark_us: 5, last_append_us: 6, counts, ..Position::start(tp, 10) };
+        assert_eq!(position.gap(), 0);
+        assert_eq!(Position::from_metadata(tp, 17, &position.to_metadata()), Some(position));
+        assert_eq!(Position::from_metadata(tp, 18, &position.to_metadata()), None);
+        assert_eq!(Position::from_metadata(tp, 17, ""), None);
+    }
 }

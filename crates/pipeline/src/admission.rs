@@ -1,0 +1,200 @@
+//! Admission: whether a valid record was seen before. Decided once per projection.
+//!
+//! - A producer with `producer_seq` has a high-water mark per (producer, topic, partition): a record at or below
+//!   it is a duplicate, exactly, for ever. Marks are committed with the position.
+//! - For the others, an `event_id` applied within the horizon (append time) of the same key is a duplicate. The
+//!   horizon is kept as 64-bit hashes per partition and refilled from the log by a new owner; past a cap on its
+//!   entries it shortens. An unsequenced repeat after the horizon counts again in sums.
+//!
+//! What a batch adds is staged until its commit: a batch that fails leaves no trace (I3).
+
+use domain::TopicPartition;
+use domain::event::Meta;
+use hashbrown::{HashMap, HashSet};
+use std::collections::VecDeque;
+use uuid::Uuid;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+/// The event ids applied to one partition within the horizon.
+#[derive(Debug, Default)]
+struct Horizon {
+    seen: HashSet<u64>,
+    order: VecDeque<(i64, u64)>,
+    staged: usize,
+}
+
+impl Horizon {
+    fn expire(&mut self, before_us: i64) {
+        while let Some((append_us, hash)) = self.order.front().copied() {
+            if append_us >= before_us || self.order.len() <= self.staged {
+                return;
+            }
+            self.order.pop_front();
+            self.seen.remove(&hash);
+        }
+    }
+
+    fn roll_back(&mut self) {
+        for _ in 0..self.staged {
+            if let Some((_, hash)) = self.order.pop_back() {
+                self.seen.remove(&hash);
+            }
+        }
+        self.staged = 0;
+    }
+}
+
+/// What is known of a producer's mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    Absent,
+    At(i64),
+}
+
+/// The verdict on a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admit {
+    /// It was not seen before.
+    New,
+    /// It was.
+    Duplicate,
+    /// The producer's mark must be loaded first.
+    MarkNeeded,
+}
+
+/// Marks and horizons of the partitions that a worker owns.
+#[derive(Debug)]
+pub struct Admission {
+    horizon_us: i64,
+    max_entries: usize,
+    max_marks: usize,
+    horizons: HashMap<TopicPartition, Horizon>,
+    marks: HashMap<TopicPartition, HashMap<Box<str>, Known>>,
+    staged_marks: HashMap<TopicPartition, HashMap<Box<str>, i64>>,
+}
+
+impl Admission {
+    /// Nothing seen yet. `horizon_us` is in append time; `max_entries` bounds each partition's horizon.
+    #[must_use]
+    pub fn new(horizon_us: i64, max_entries: usize, max_marks: usize) -> Self {
+        Self {
+            horizon_us,
+            max_entries: max_entries.max(1),
+            max_marks: max_marks.max(1),
+            horizons: HashMap::new(),
+            marks: HashMap::new(),
+            staged_marks: HashMap::new(),
+        }
+    }
+
+    /// The length of the horizon in microseconds.
+    #[must_use]
+    pub fn horizon_us(&self) -> i64 {
+        self.horizon_us
+    }
+
+    /// Whether the record was seen before.
+    pub fn admit(&mut self, tp: TopicPartition, meta: &Meta<'_>, key: &[u8], append_us: i64) -> Admit {
+        let Some(seq) = meta.producer_seq else {
+            let horizon = self.horizons.entry(tp).or_default();
+            horizon.expire(append_us.saturating_sub(self.horizon_us));
+            let seen = horizon.seen.contains(&identity(meta.event_id, key));
+            return if seen { Admit::Duplicate } else { Admit::New };
+        };
+        let staged = self.staged_marks.get(&tp).and_then(|marks| marks.get(meta.producer_id)).copied();
+        let held = self.marks.get(&tp).and_then(|marks| marks.get(meta.producer_id)).copied();
+        match (staged, held) {
+            (Some(mark), _) | (None, Some(Known::At(mark))) if seq <= mark => Admit::Duplicate,
+            (None, None) => Admit::MarkNeeded,
+            _ => Admit::New,
+        }
+    }
+
+    /// Remembers a mark that was loaded, or that there is none.
+    pub fn learn_mark(&mut self, tp: TopicPartition, producer_id: &str, mark: Option<i64>) {
+        let known = mark.map_or(Known::Absent, Known::At);
+        self.marks.entry(tp).or_default().insert(producer_id.into(), known);
+    }
+
+    /// Whether the producer's mark is known.
+    #[must_use]
+    pub fn knows(&self, tp: TopicPartition, producer_id: &str) -> bool {
+        let holds = |marks: Option<&HashMap<Box<str>, i64>>| marks.is_some_and(|marks| marks.contains_key(producer_id));
+        holds(self.staged_marks.get(&tp)) || self.marks.get(&tp).is_some_and(|marks| marks.contains_key(producer_id))
+    }
+
+    /// Stages an applied record. Returns whether the partition's horizon was cut short by its cap.
+    pub fn applied(&mut self, tp: TopicPartition, meta: &Meta<'_>, key: &[u8], append_us: i64) -> bool {
+        if let Some(seq) = meta.producer_seq {
+            let marks = self.staged_marks.entry(tp).or_default();
+            match marks.get_mut(meta.producer_id) {
+                Some(mark) => *mark = seq,
+                None => {
+                    marks.insert(meta.producer_id.into(), seq);
+                }
+            }
+            return false;
+        }
+        let horizon = self.horizons.entry(tp).or_default();
+        let hash = identity(meta.event_id, key);
+        if !horizon.seen.insert(hash) {
+            return false;
+        }
+        horizon.order.push_back((append_us, hash));
+        horizon.staged += 1;
+        let over = horizon.order.len() > self.max_entries && horizon.order.len() > horizon.staged;
+        if over && let Some((_, hash)) = horizon.order.pop_front() {
+            horizon.seen.remove(&hash);
+        }
+        over
+    }
+
+    /// The marks to be committed, sorted.
+    #[must_use]
+    pub fn staged_marks(&self) -> Vec<crate::position::Mark> {
+        let mut marks: Vec<_> = self
+            .staged_marks
+            .iter()
+            .flat_map(|(tp, marks)| {
+                marks.iter().map(|(producer_id, seq)| crate::position::Mark {
+                    tp: *tp,
+                    producer_id: producer_id.to_string(),
+                    seq: *seq,
+                })
+            })
+            .collect();
+        marks.sort_unstable_by(|a, b| (a.tp, &a.producer_id).cmp(&(b.tp, &b.producer_id)));
+        marks
+    }
+
+    /// The batch was committed: what it staged holds from now on.
+    pub fn commit(&mut self) {
+        for (tp, staged) in self.staged_marks.drain() {
+            let marks = self.marks.entry(tp).or_default();
+            marks.extend(staged.into_iter().map(|(producer, seq)| (producer, Known::At(seq))));
+            if marks.len() > self.max_marks {
+                marks.clear();
+            }
+        }
+        self.horizons.values_mut().for_each(|horizon| horizon.staged = 0);
+    }
+
+    /// The batch failed: what it staged is forgotten.
+    pub fn roll_back(&mut self) {
+        self.staged_marks.clear();
+        self.horizons.values_mut().for_each(Horizon::roll_back);
+    }
+
+    /// The partition is no longer owned: everything known of it is forgotten.
+    pub fn forget(&mut self, tp: TopicPartition) {
+        self.horizons.remove(&tp);
+        self.marks.remove(&tp);
+        self.staged_marks.remove(&tp);
+    }
+}
+
+/// The identity of an event under its record key, as 64 bits.
+fn identity(event_id: Uuid, key: &[u8]) -> u64 {
+    let id = event_id.as_u128();
+    xxh3_64_with_seed(key, (id as u64) ^ ((id >> 64) as u64).rotate_left(32))
+}

@@ -1,0 +1,91 @@
+//! The records between two commits, kept until the commit so that they can be folded again (I7).
+
+use crate::record::{Page, Record};
+
+/// Pages of several partitions, in the order of their arrival, addressed as one list of records.
+#[derive(Debug, Default)]
+pub struct Batch {
+    pages: Vec<(Page, usize)>,
+    starts: Vec<usize>,
+    len: usize,
+    bytes: usize,
+    opened_us: i64,
+}
+
+impl Batch {
+    /// Adds the records of a page from index `from` on. `now_us` is monotonic.
+    pub fn push(&mut self, page: Page, from: usize, now_us: i64) {
+        if from >= page.len() {
+            return;
+        }
+        if self.len == 0 {
+            self.opened_us = now_us;
+        }
+        self.starts.push(self.len);
+        self.len += page.len() - from;
+        self.bytes += page.bytes();
+        self.pages.push((page, from));
+    }
+
+    /// The number of records.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The memory held, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// When the first record came, in monotonic us.
+    #[must_use]
+    pub fn opened_us(&self) -> i64 {
+        self.opened_us
+    }
+
+    /// The records `from..to`.
+    pub fn records(&self, from: usize, to: usize) -> impl Iterator<Item = Record<'_>> {
+        let first = self.starts.partition_point(|start| *start <= from).saturating_sub(1);
+        self.pages[first.min(self.pages.len())..]
+            .iter()
+            .zip(&self.starts[first.min(self.starts.len())..])
+            .flat_map(|((page, skip), start)| (*skip..page.len()).map(move |ix| (start + ix - skip, page.record(ix))))
+            .skip_while(move |(ix, _)| *ix < from)
+            .take_while(move |(ix, _)| *ix < to)
+            .map(|(_, record)| record)
+    }
+
+    /// Forgets all records.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{Topic, TopicPartition};
+
+    #[test]
+    fn records_are_addressed_across_pages() {
+        let mut batch = Batch::default();
+        for (partition, offsets) in [(0, 0..3), (1, 10..12), (0, 3..7)] {
+            let mut page = Page::new(TopicPartition::new(Topic::AgentState, partition));
+            offsets.for_each(|offset| page.push(offset, 0, b"k", b"v", b""));
+            batch.push(page, usize::from(partition == 1), 5);
+        }
+        let offsets = |from, to| batch.records(from, to).map(|record| record.offset).collect::<Vec<_>>();
+        assert_eq!(offsets(0, 8), [0, 1, 2, 11, 3, 4, 5, 6]);
+        assert_eq!(offsets(2, 5), [2, 11, 3]);
+        assert_eq!(offsets(5, 6), [4]);
+        assert_eq!(offsets(3, 3), [] as [i64; 0]);
+    }
+}

@@ -1,0 +1,75 @@
+//! What surrounds a loop: clock, observer, cancellation, and the waiting when something is down (I7).
+
+use crate::backoff::Backoff;
+use crate::error::{LogError, StoreError};
+use crate::observer::Observer;
+use crate::options::WorkerOptions;
+use crate::ports::Clock;
+use crate::worker::WorkerError;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// The surroundings of one loop.
+#[derive(Debug)]
+pub(crate) struct Env<C, O> {
+    pub(crate) projection: &'static str,
+    pub(crate) clock: C,
+    pub(crate) observer: O,
+    pub(crate) cancel: CancellationToken,
+    backoff: Backoff,
+}
+
+impl<C: Clock, O: Observer> Env<C, O> {
+    pub(crate) fn new(
+        projection: &'static str,
+        clock: C,
+        observer: O,
+        options: &WorkerOptions,
+        cancel: CancellationToken,
+    ) -> Self {
+        let seed = clock.monotonic_us() as u64;
+        let backoff = Backoff::new(options.backoff_initial_ms, options.backoff_max_ms, seed);
+        Self { projection, clock, observer, cancel, backoff }
+    }
+
+    pub(crate) async fn wait_for_log(&mut self, error: LogError) -> Result<(), WorkerError> {
+        match error {
+            LogError::Fatal(text) | LogError::Refused(text) => Err(WorkerError::Log(text)),
+            error => {
+                self.back_off(&error.to_string()).await;
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) async fn wait_for_store(&mut self, error: StoreError) -> Result<(), WorkerError> {
+        match error {
+            StoreError::Fatal(text) => Err(WorkerError::Store(text)),
+            error => {
+                self.back_off(&error.to_string()).await;
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits before the next try: not ready, but alive.
+    async fn back_off(&mut self, reason: &str) {
+        let wait = self.backoff.wait();
+        tracing::warn!(projection = self.projection, wait_ms = wait.as_millis() as u64, reason, "paused");
+        self.observer.paused(reason);
+        self.sleep(wait).await;
+    }
+
+    /// Sleeps unless cancelled.
+    pub(crate) async fn sleep(&self, wait: Duration) {
+        tokio::select! {
+            () = self.cancel.cancelled() => {}
+            () = self.clock.sleep(wait) => {}
+        }
+    }
+
+    pub(crate) fn resumed(&mut self) {
+        self.backoff.reset();
+        self.observer.ready();
+    }
+}

@@ -1,0 +1,209 @@
+//! From records to row deltas: decode, admit, fold. No I/O, no waiting; both loops use it.
+
+use crate::admission::{Admission, Admit};
+use crate::deadletter::dead_letter;
+use crate::outcome::{DeadKind, DeadReason, Outcome};
+use crate::position::{Counts, Position};
+use crate::record::{Headers, OutRecord, Record};
+use codec::{Encoder, Schemas};
+use domain::delta::Deltas;
+use domain::event::Event;
+use domain::projection::{DERIVED_PER_EVENT, Origin};
+use domain::{Folded, Projection, TopicPartition, validity};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What folding a batch brought about, besides rows.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// The positions behind the records folded.
+    pub positions: BTreeMap<TopicPartition, Position>,
+    /// What happened to the records, in all partitions.
+    pub counts: Counts,
+    /// The number of records.
+    pub records: usize,
+    /// Dead letters and derived events, to be published before the commit.
+    pub publish: Vec<OutRecord>,
+    /// The reasons of the dead letters.
+    pub dead: Vec<DeadKind>,
+    /// The append times of the oldest and the newest record, in us.
+    pub append_us: Option<(i64, i64)>,
+    /// Partitions whose horizon was cut short by its cap.
+    pub shortened: Vec<TopicPartition>,
+}
+
+/// A producer whose mark must be loaded before its record can be admitted.
+#[derive(Debug, PartialEq, Eq)]
+pub struct MarkNeeded;
+
+/// Folds records for one projection.
+#[derive(Debug)]
+pub struct Folder {
+    projection: &'static Projection,
+    schemas: Arc<Schemas>,
+    encoder: Encoder,
+    /// What was seen before; none for a store whose writes are idempotent.
+    admission: Option<Admission>,
+    /// Whether derived events are published.
+    derives: bool,
+    /// The rows of the batch.
+    pub deltas: Deltas,
+}
+
+impl Folder {
+    /// A folder for the projection. Without `admission` no record is a duplicate.
+    #[must_use]
+    pub fn new(
+        projection: &'static Projection,
+        schemas: Arc<Schemas>,
+        admission: Option<Admission>,
+        derives: bool,
+    ) -> Self {
+        let encoder = Encoder::new(schemas.clone());
+        Self { projection, schemas, encoder, admission, derives, deltas: Deltas::new(projection.tables) }
+    }
+
+    /// The projection.
+    #[must_use]
+    pub fn projection(&self) -> &'static Projection {
+        self.projection
+    }
+
+    /// The admission, if this projection has one.
+    pub fn admission(&mut self) -> Option<&mut Admission> {
+        self.admission.as_mut()
+    }
+
+    /// Forgets what was folded and not committed.
+    pub fn discard(&mut self) {
+        self.deltas.clear();
+        if let Some(admission) = &mut self.admission {
+            admission.roll_back();
+        }
+    }
+
+    /// What was folded is committed.
+    pub fn commit(&mut self) {
+        self.deltas.clear();
+        if let Some(admission) = &mut self.admission {
+            admission.commit();
+        }
+    }
+
+    /// Folds one record: rows into the deltas, everything else into the tally, whose positions must hold the
+    /// record's partition. `refused` forces it dead: a store refused its rows.
+    ///
+    /// # Errors
+    /// [`MarkNeeded`] before anything is changed, where the producer's mark is not known.
+    pub fn fold(&mut self, record: &Record<'_>, refused: Option<&str>, tally: &mut Tally) -> Result<(), MarkNeeded> {
+        let (outcome, occurred_us) = match refused {
+            Some(text) => (dead(DeadKind::Refused, text.to_owned()), None),
+            None => self.outcome(record, tally)?,
+        };
+        let Some(position) = tally.positions.get_mut(&record.tp) else { return Ok(()) };
+        let holes = record.offset - position.next_offset;
+        position.counts.holes += holes;
+        tally.counts.holes += holes;
+        position.next_offset = record.offset + 1;
+        position.last_append_us = position.last_append_us.max(record.append_time_us);
+        if let Some(occurred_us) = occurred_us {
+            position.watermark_us = position.watermark_us.max(occurred_us.min(record.append_time_us));
+        }
+        position.counts.count(&outcome);
+        tally.counts.count(&outcome);
+        tally.records += 1;
+        let (oldest, newest) = tally.append_us.unwrap_or((record.append_time_us, record.append_time_us));
+        tally.append_us = Some((oldest.min(record.append_time_us), newest.max(record.append_time_us)));
+        if let Outcome::Dead(reason) = &outcome {
+            tally.dead.push(reason.kind);
+            tally.publish.push(dead_letter(record, self.projection.name, reason));
+        }
+        Ok(())
+    }
+
+    /// Takes up the event id of a record that was applied before this worker owned the partition.
+    pub fn refill(&mut self, record: &Record<'_>) {
+        let Ok(event) = self.schemas.decode(record.value) else { return };
+        if event.meta().producer_seq.is_some() || validity::check(&event, record.key, record.append_time_us).is_err() {
+            return;
+        }
+        if (self.projection.fold)(&event, &mut self.deltas) == Folded::Applied
+            && let Some(admission) = &mut self.admission
+        {
+            admission.admit(record.tp, event.meta(), record.key, record.append_time_us);
+            admission.applied(record.tp, event.meta(), record.key, record.append_time_us);
+            admission.commit();
+        }
+        self.deltas.clear();
+    }
+
+    /// The producers of these records whose marks are not known.
+    #[must_use]
+    pub fn unknown_producers<'a>(&self, records: impl Iterator<Item = Record<'a>>) -> Vec<(TopicPartition, String)> {
+        let Some(admission) = &self.admission else { return Vec::new() };
+        let mut unknown = std::collections::BTreeSet::new();
+        for record in records {
+            let Ok(event) = self.schemas.decode(record.value) else { continue };
+            let meta = event.meta();
+            if meta.producer_seq.is_some() && !admission.knows(record.tp, meta.producer_id) {
+                unknown.insert((record.tp, meta.producer_id.to_owned()));
+            }
+        }
+        unknown.into_iter().collect()
+    }
+
+    fn outcome(&mut self, record: &Record<'_>, tally: &mut Tally) -> Result<(Outcome, Option<i64>), MarkNeeded> {
+        let schemas = self.schemas.clone();
+        let event = match schemas.decode(record.value) {
+            Ok(event) => event,
+            Err(error) => return Ok((dead(DeadKind::Undecodable, error.to_string()), None)),
+        };
+        if event.kind().topic() != record.tp.topic {
+            let text = format!("{} belongs to {}", event.kind().name(), event.kind().topic());
+            return Ok((dead(DeadKind::Invalid, text), None));
+        }
+        if let Err(violation) = validity::check(&event, record.key, record.append_time_us) {
+            return Ok((dead(DeadKind::Invalid, violation.to_string()), None));
+        }
+        let meta = event.meta();
+        if let Some(admission) = &mut self.admission {
+            match admission.admit(record.tp, meta, record.key, record.append_time_us) {
+                Admit::New => {}
+                Admit::Duplicate => return Ok((Outcome::Duplicate, None)),
+                Admit::MarkNeeded => return Err(MarkNeeded),
+            }
+        }
+        self.deltas.set_scope(record.tp);
+        if (self.projection.fold)(&event, &mut self.deltas) == Folded::Ignored {
+            return Ok((Outcome::Ignored, None));
+        }
+        if let Some(admission) = &mut self.admission
+            && admission.applied(record.tp, meta, record.key, record.append_time_us)
+        {
+            tally.shortened.push(record.tp);
+        }
+        self.derive(&event, record, tally);
+        Ok((Outcome::Applied, Some(meta.occurred_at)))
+    }
+
+    fn derive(&mut self, event: &Event<'_>, record: &Record<'_>, tally: &mut Tally) {
+        let Some(derive) = self.projection.derive.filter(|_| self.derives) else { return };
+        let mut producer_id = None;
+        let origin_id = || format!("{}/{}", self.projection.name, record.tp);
+        let producer_id: &str = producer_id.get_or_insert_with(origin_id);
+        let origin = Origin { producer_id, first_seq: record.offset * DERIVED_PER_EVENT };
+        let encoder = &mut self.encoder;
+        derive(event, origin, &mut |derived| {
+            let (mut key, mut value) = (Vec::new(), Vec::new());
+            derived.key(&mut key);
+            if encoder.encode(derived, &mut value).is_ok() {
+                let topic = derived.kind().topic();
+                tally.publish.push(OutRecord { topic, key, value, headers: Headers::default() });
+            }
+        });
+    }
+}
+
+fn dead(kind: DeadKind, text: String) -> Outcome {
+    Outcome::Dead(DeadReason { kind, text })
+}

@@ -1,0 +1,412 @@
+//! The ingest loop: the log into a store without transactions (I4).
+//!
+//! Chunks of records are folded in log order and written concurrently; the group's offset moves only behind the
+//! contiguous acknowledged prefix, with the account in its metadata. A crash writes some rows again, with the
+//! same effect.
+
+use crate::batch::Batch;
+use crate::env::Env;
+use crate::error::{LogError, StoreError};
+use crate::folder::{Folder, Tally};
+use crate::ledger::Ledger;
+use crate::observer::{Committed, Observer, Step};
+use crate::options::WorkerOptions;
+use crate::ports::{Clock, GroupOffset, Polled, Publisher, RecordStore, Source};
+use crate::position::Position;
+use crate::record::Page;
+use crate::worker::WorkerError;
+use codec::Schemas;
+use domain::delta::Deltas;
+use domain::{Projection, TopicPartition};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// A chunk of records whose rows are being written.
+struct Chunk {
+    id: u64,
+    batch: Batch,
+    tally: Tally,
+    started_us: i64,
+}
+
+type Write = Pin<Box<dyn Future<Output = (Chunk, Deltas, Result<(), StoreError>)>>>;
+
+/// An ingest worker: one member of the records' group.
+pub struct Ingest<S, P, R, C, O> {
+    source: S,
+    publisher: P,
+    store: R,
+    env: Env<C, O>,
+    options: WorkerOptions,
+    folder: Folder,
+    ledger: Ledger,
+    batch: Batch,
+    writes: FuturesUnordered<Write>,
+    log_ends: BTreeMap<TopicPartition, i64>,
+    fetched: BTreeMap<TopicPartition, i64>,
+}
+
+/// How many chunks are written at the same time.
+const CHUNKS_IN_FLIGHT: usize = 4;
+
+impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Observer> Ingest<S, P, R, C, O> {
+    /// A worker that runs until `cancel`.
+    pub fn new(
+        projection: &'static Projection,
+        schemas: Arc<Schemas>,
+        (source, publisher, store): (S, P, R),
+        clock: C,
+        observer: O,
+        options: WorkerOptions,
+        cancel: CancellationToken,
+    ) -> Self {
+        Self {
+            folder: Folder::new(projection, schemas, None, false),
+            env: Env::new(projection.name, clock, observer, &options, cancel),
+            ledger: Ledger::default(),
+            batch: Batch::default(),
+            writes: FuturesUnordered::new(),
+            log_ends: BTreeMap::new(),
+            fetched: BTreeMap::new(),
+            source,
+            publisher,
+            store,
+            options,
+        }
+    }
+
+    /// Runs until cancelled, then finishes what is in flight under the drain deadline and leaves.
+    ///
+    /// # Errors
+    /// Where waiting cannot help; the message says what to do.
+    pub async fn run(mut self) -> Result<(), WorkerError> {
+        self.work().await?;
+        let drained = async {
+            let _ = self.drain().await;
+            let _ = self.source.release(&self.ledger.owned()).await;
+        };
+        let _ = tokio::time::timeout(Duration::from_millis(self.options.drain_deadline_ms), drained).await;
+        Ok(())
+    }
+
+    async fn work(&mut self) -> Result<(), WorkerError> {
+        let cancel = self.env.cancel.clone();
+        while !cancel.is_cancelled() {
+            let wait = self.until_due();
+            let busy = self.writes.len() >= CHUNKS_IN_FLIGHT;
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => break,
+                Some(written) = self.writes.next() => self.written(written).await?,
+                polled = self.source.next(wait), if !busy => match polled {
+                    Ok(Polled::Assigned(tps)) => self.own(&tps).await?,
+                    Ok(Polled::Revoked(tps)) => self.give_up(&tps).await?,
+                    Ok(Polled::Page(page)) => self.accept(page),
+                    Ok(Polled::Idle) => {}
+                    Err(error) => self.env.wait_for_log(error).await?,
+                },
+            }
+            if self.is_due() && self.writes.len() < CHUNKS_IN_FLIGHT {
+                self.dispatch().await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn until_due(&self) -> Duration {
+        if self.batch.is_empty() {
+            return Duration::from_millis(self.options.idle_wait_ms);
+        }
+        let age_us = self.env.clock.monotonic_us() - self.batch.opened_us();
+        Duration::from_micros((self.options.linger_us() - age_us).max(0) as u64)
+    }
+
+    fn is_due(&self) -> bool {
+        !self.batch.is_empty()
+            && (self.batch.len() >= self.options.batch_max_records
+                || self.batch.bytes() >= self.options.batch_max_bytes
+                || self.env.clock.monotonic_us() - self.batch.opened_us() >= self.options.linger_us())
+    }
+
+    fn accept(&mut self, page: Page) {
+        self.env.observer.step(Step::Fetch);
+        let Some(fetched) = self.fetched.get_mut(&page.tp()) else { return };
+        self.log_ends.insert(page.tp(), page.log_end());
+        let from = page.records().take_while(|record| record.offset < *fetched).count();
+        if let Some(last) = page.len().checked_sub(1) {
+            *fetched = (*fetched).max(page.record(last).offset + 1);
+        }
+        self.batch.push(page, from, self.env.clock.monotonic_us());
+        self.env.observer.in_flight(self.batch.bytes());
+    }
+
+    /// Takes partitions up at the group's offsets.
+    async fn own(&mut self, tps: &[TopicPartition]) -> Result<(), WorkerError> {
+        let committed = loop {
+            match self.source.committed(tps).await {
+                Ok(committed) => break committed,
+                Err(error) => self.env.wait_for_log(error).await?,
+            }
+            if self.env.cancel.is_cancelled() {
+                return Ok(());
+            }
+        };
+        for tp in tps {
+            let held = committed.iter().find(|offset| offset.tp == *tp);
+            self.start(*tp, held).await?;
+        }
+        self.env.observer.owned(&self.ledger.owned());
+        self.env.observer.ready();
+        Ok(())
+    }
+
+    async fn start(&mut self, tp: TopicPartition, held: Option<&GroupOffset>) -> Result<(), WorkerError> {
+        let range = loop {
+            match self.source.range(tp).await {
+                Ok(range) => break range,
+                Err(LogError::NotOwner(_)) => return Ok(()),
+                Err(error) => self.env.wait_for_log(error).await?,
+            }
+            if self.env.cancel.is_cancelled() {
+                return Ok(());
+            }
+        };
+        let position = match held {
+            None => Position::start(tp, range.start),
+            Some(offset) => Position::from_metadata(tp, offset.next_offset, &offset.metadata)
+                .unwrap_or(Position::start(tp, offset.next_offset)),
+        };
+        let (start, end) = (range.start, range.end);
+        if position.next_offset < start || position.next_offset > end {
+            let projection = self.env.projection;
+            return Err(WorkerError::OutOfRange { projection, tp, position: position.next_offset, start, end });
+        }
+        match self.source.seek(tp, position.next_offset).await {
+            Ok(()) => {}
+            Err(LogError::NotOwner(_)) => return Ok(()),
+            Err(error) => return Err(WorkerError::Log(error.to_string())),
+        }
+        self.ledger.own(position);
+        self.fetched.insert(tp, position.next_offset);
+        self.log_ends.insert(tp, end);
+        self.env.observer.lag(tp, end - position.next_offset);
+        Ok(())
+    }
+
+    async fn give_up(&mut self, tps: &[TopicPartition]) -> Result<(), WorkerError> {
+        self.drain().await?;
+        tps.iter().for_each(|tp| self.forget(*tp));
+        self.env.observer.owned(&self.ledger.owned());
+        match self.source.release(tps).await {
+            Ok(()) | Err(LogError::NotOwner(_)) => Ok(()),
+            Err(error) => self.env.wait_for_log(error).await,
+        }
+    }
+
+    fn forget(&mut self, tp: TopicPartition) {
+        self.ledger.forget(tp);
+        self.fetched.remove(&tp);
+        self.log_ends.remove(&tp);
+    }
+
+    async fn drain(&mut self) -> Result<(), WorkerError> {
+        if !self.batch.is_empty() {
+            self.dispatch().await?;
+        }
+        while let Some(written) = self.writes.next().await {
+            self.written(written).await?;
+        }
+        Ok(())
+    }
+
+    /// Folds the batch and starts writing its rows.
+    async fn dispatch(&mut self) -> Result<(), WorkerError> {
+        let batch = std::mem::take(&mut self.batch);
+        let started_us = self.env.clock.monotonic_us();
+        let mut tally = self.fold(&batch, 0, batch.len(), None);
+        self.env.observer.step(Step::Fold);
+        if !self.publish(&mut tally).await? {
+            return Ok(());
+        }
+        self.env.observer.step(Step::Publish);
+        let parts: Vec<_> = tally.positions.values().copied().collect();
+        let id = self.ledger.dispatch(&parts);
+        self.env.observer.step(Step::Store);
+        self.write(Chunk { id, batch, tally, started_us });
+        Ok(())
+    }
+
+    fn write(&mut self, chunk: Chunk) {
+        let mut store = self.store.clone();
+        let rows = std::mem::replace(&mut self.folder.deltas, Deltas::new(self.folder.projection().tables));
+        self.writes.push(Box::pin(async move {
+            let result = store.write(&rows).await;
+            (chunk, rows, result)
+        }));
+    }
+
+    /// Folds records `from..to` of a batch; the tally's positions are the parts of the partitions it covers.
+    fn fold(&mut self, batch: &Batch, from: usize, to: usize, refused: Option<&str>) -> Tally {
+        let mut tally = Tally::default();
+        for record in batch.records(from, to) {
+            let Some(next) = self.ledger.dispatched(record.tp) else { continue };
+            tally.positions.entry(record.tp).or_insert_with(|| Position::start(record.tp, next));
+            // Without admission no mark is ever needed.
+            let _ = self.folder.fold(&record, refused, &mut tally);
+        }
+        tally
+    }
+
+    /// Publishes dead letters before the offset can pass them (I6); false where the worker is to stop.
+    async fn publish(&mut self, tally: &mut Tally) -> Result<bool, WorkerError> {
+        if tally.publish.is_empty() {
+            return Ok(true);
+        }
+        let records = std::mem::take(&mut tally.publish);
+        while let Err(error) = self.publisher.publish(records.clone()).await {
+            self.env.wait_for_log(error).await?;
+            if self.env.cancel.is_cancelled() {
+                return Ok(false);
+            }
+        }
+        tally.dead.iter().for_each(|kind| self.env.observer.dead(*kind));
+        Ok(true)
+    }
+
+    async fn written(&mut self, (chunk, rows, result): (Chunk, Deltas, Result<(), StoreError>)) -> Result<(), WorkerError> {
+        match result {
+            Ok(()) => {
+                self.env.observer.step(Step::BeforeCommit);
+                self.finish(chunk, rows.rows()).await
+            }
+            Err(StoreError::Refused(text)) => {
+                let tally = self.write_in_halves(&chunk, text).await?;
+                let Some(tally) = tally else { return Ok(()) };
+                self.finish(Chunk { tally, ..chunk }, rows.rows()).await
+            }
+            Err(error) => {
+                self.env.wait_for_store(error).await?;
+                if !self.env.cancel.is_cancelled() {
+                    let mut store = self.store.clone();
+                    self.writes.push(Box::pin(async move {
+                        let result = store.write(&rows).await;
+                        (chunk, rows, result)
+                    }));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes a refused chunk in halves down to the bad records, which become dead letters (I7).
+    async fn write_in_halves(&mut self, chunk: &Chunk, text: String) -> Result<Option<Tally>, WorkerError> {
+        let mut bad = BTreeMap::new();
+        let mut todo = vec![(0, chunk.batch.len(), text)];
+        while let Some((from, to, text)) = todo.pop() {
+            if to - from <= 1 {
+                bad.insert(from, text);
+                continue;
+            }
+            let middle = from + (to - from) / 2;
+            for (from, to) in [(from, middle), (middle, to)] {
+                match self.write_range(&chunk.batch, from, to).await? {
+                    None => return Ok(None),
+                    Some(Ok(())) => {}
+                    Some(Err(text)) => todo.push((from, to, text)),
+                }
+            }
+        }
+        let mut tally = self.account(chunk, &bad);
+        Ok(self.publish(&mut tally).await?.then_some(tally))
+    }
+
+    async fn write_range(&mut self, batch: &Batch, from: usize, to: usize) -> Result<Option<Result<(), String>>, WorkerError> {
+        self.fold(batch, from, to, None);
+        loop {
+            let result = self.store.write(&self.folder.deltas).await;
+            match result {
+                Ok(()) | Err(StoreError::Refused(_)) => {
+                    self.folder.discard();
+                    return Ok(Some(result.map_err(|error| error.to_string())));
+                }
+                Err(error) => self.env.wait_for_store(error).await?,
+            }
+            if self.env.cancel.is_cancelled() {
+                self.folder.discard();
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The account of a chunk some of whose records were refused. Dead letters that were published when it was
+    /// first folded are not published again.
+    fn account(&mut self, chunk: &Chunk, bad: &BTreeMap<usize, String>) -> Tally {
+        let mut tally = Tally::default();
+        tally.positions.extend(
+            chunk.tally.positions.iter().map(|(tp, part)| (*tp, Position::start(*tp, part.first_offset))),
+        );
+        for (ix, record) in chunk.batch.records(0, chunk.batch.len()).enumerate() {
+            let published = tally.publish.len();
+            let reason = bad.get(&ix).map(String::as_str);
+            let _ = self.folder.fold(&record, reason, &mut tally);
+            if reason.is_none() {
+                tally.dead.truncate(published);
+                tally.publish.truncate(published);
+            }
+        }
+        self.folder.discard();
+        tally
+    }
+
+    async fn finish(&mut self, chunk: Chunk, rows: usize) -> Result<(), WorkerError> {
+        let parts: Vec<_> = chunk.tally.positions.values().copied().collect();
+        self.ledger.done(chunk.id, &parts);
+        let positions = self.ledger.committable();
+        let offsets: Vec<GroupOffset> = positions.iter().map(group_offset).collect();
+        let store_us = self.env.clock.monotonic_us();
+        loop {
+            match self.source.commit(&offsets).await {
+                Ok(()) => break,
+                Err(LogError::NotOwner(tp)) => {
+                    self.env.observer.fenced();
+                    self.forget(tp);
+                    return Ok(());
+                }
+                Err(error) => self.env.wait_for_log(error).await?,
+            }
+            if self.env.cancel.is_cancelled() {
+                return Ok(());
+            }
+        }
+        self.ledger.committed(&positions);
+        self.env.resumed();
+        self.env.observer.step(Step::AfterCommit);
+        let now_us = self.env.clock.monotonic_us();
+        self.env.observer.committed(&Committed {
+            counts: chunk.tally.counts,
+            records: chunk.tally.records,
+            bytes: chunk.batch.bytes(),
+            rows,
+            took_us: now_us - chunk.started_us,
+            commit_us: now_us - store_us,
+            now_us: self.env.clock.now_us(),
+            positions: &positions,
+            append_us: chunk.tally.append_us.unwrap_or_default(),
+        });
+        for position in &positions {
+            let end = self.log_ends.get(&position.tp).copied().unwrap_or(position.next_offset);
+            self.env.observer.lag(position.tp, end - position.next_offset);
+        }
+        self.env.observer.in_flight(self.batch.bytes());
+        Ok(())
+    }
+}
+
+fn group_offset(position: &Position) -> GroupOffset {
+    GroupOffset { tp: position.tp, next_offset: position.next_offset, metadata: position.to_metadata() }
+}

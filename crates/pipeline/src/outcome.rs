@@ -1,0 +1,70 @@
+//! What happened to a record: a closed set, never a boolean or a log line.
+
+use crate::position::Counts;
+use std::fmt;
+
+/// What happened to a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was folded into rows.
+    Applied,
+    /// It was seen before.
+    Duplicate,
+    /// It is valid, but writes no table of the projection.
+    Ignored,
+    /// It cannot be applied and goes to the dead-letter topic (I6).
+    Dead(DeadReason),
+}
+
+/// Why a record cannot be applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadReason {
+    /// The kind: a label of metrics.
+    pub kind: DeadKind,
+    /// The sentence for people: the field and what is wrong with it.
+    pub text: String,
+}
+
+/// The kinds of reasons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeadKind {
+    /// The bytes are no event.
+    Undecodable,
+    /// The event breaks a rule of validity.
+    Invalid,
+    /// A store refuses its rows.
+    Refused,
+}
+
+impl DeadKind {
+    /// All kinds.
+    pub const ALL: [DeadKind; 3] = [DeadKind::Undecodable, DeadKind::Invalid, DeadKind::Refused];
+
+    /// The label.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            DeadKind::Undecodable => "undecodable",
+            DeadKind::Invalid => "invalid",
+            DeadKind::Refused => "refused",
+        }
+    }
+}
+
+impl fmt::Display for DeadReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind.label(), self.text)
+    }
+}
+
+impl Counts {
+    /// Counts one outcome.
+    pub fn count(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Applied => self.applied += 1,
+            Outcome::Duplicate => self.duplicate += 1,
+            Outcome::Ignored => self.ignored += 1,
+            Outcome::Dead(_) => self.dead += 1,
+        }
+    }
+}
