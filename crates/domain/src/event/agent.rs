@@ -69,7 +69,7 @@ pub struct AgentHeartbeat<'a> {
     /// Where it is: an H3 cell index, 15 or 16 hexadecimal digits.
     #[serde(borrow, default)]
     pub location_h3: Option<&'a str>,
-    /// Root of the agent's own event stream, hexadecimal, at most 128 digits.
+    /// Root of the agent's own event stream, hexadecimal; at most 8 KiB.
     #[serde(borrow, default)]
     pub merkle_root: Option<&'a str>,
     /// Number of events in the agent's own stream, from 0.
@@ -123,7 +123,7 @@ pub struct AgentProfiled<'a> {
     /// What it wants, plain text or JSON text.
     #[serde(borrow, default)]
     pub goals: Option<&'a str>,
-    /// Its public key, text form, at most 8 KiB.
+    /// Its public key in text form; at most 8 KiB.
     #[serde(borrow, default)]
     pub public_key: Option<&'a str>,
     /// Its home region. 1 to 256 bytes.

@@ -25,7 +25,7 @@ pub struct Meta<'a> {
     /// The version (a gen, in microseconds or version steps) this writer had seen; null for a blind writer. From 0 to 5 minutes past the append time.
     #[serde(default)]
     pub base_version: Option<i64>,
-    /// W3C trace id, 32 hexadecimal digits.
+    /// W3C trace id: normally 32 hexadecimal digits; at most 8 KiB.
     #[serde(borrow, default)]
     pub trace_id: Option<&'a str>,
     /// The event that caused this one.
