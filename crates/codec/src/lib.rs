@@ -1,1 +1,22 @@
-//! placeholder
+//! Avro bytes to and from [`domain::event`], and the only reader of `schemas/`.
+//!
+//! A record's value is a frame (Confluent's, or Avro's single-object encoding where no registry exists) around an Avro
+//! datum. It is decoded with the schema its writer used, borrowed from the record's bytes: [`Schemas::decode`].
+//! Workers and the simulator encode with [`Encoder`]; people and HTTP clients meet events as JSON ([`from_json`],
+//! [`to_json`]). [`compat`] holds every schema to FULL_TRANSITIVE compatibility with its frozen versions.
+//!
+//! What is absent: a registry client. Whoever has one fills [`Schemas::with_id`].
+
+pub mod compat;
+mod embedded;
+mod encode;
+mod error;
+pub mod frame;
+mod json;
+mod schemas;
+
+pub use embedded::{Embedded, embedded};
+pub use encode::Encoder;
+pub use error::{DecodeError, EncodeError, JsonError, SchemaError};
+pub use json::{from_json, from_json_value, to_json};
+pub use schemas::{DEFAULT_MAX_LEN, Schemas};

@@ -1,0 +1,169 @@
+//! The schemas of this build: the current one of each event, and every version frozen before it.
+
+use std::sync::LazyLock;
+
+use domain::event::EventKind;
+use serde_avro_fast::Schema;
+
+use crate::SchemaError;
+
+/// A schema of this build, as text.
+struct Source {
+    kind: EventKind,
+    current: &'static str,
+    frozen: &'static [(u32, &'static str)],
+}
+
+macro_rules! sources {
+    ($($kind:ident $file:literal [$($version:literal)*];)*) => {
+        &[$(Source {
+            kind: EventKind::$kind,
+            current: include_str!(concat!("../../../schemas/", $file, ".avsc")),
+            frozen: &[$((
+                $version,
+                include_str!(concat!("../../../schemas/frozen/", $file, ".v", $version, ".avsc")),
+            ),)*],
+        },)*]
+    };
+}
+
+/// In the order of [`EventKind::ALL`].
+static SOURCES: &[Source] = sources! {
+    AgentHeartbeat "agent_heartbeat" [1 2];
+    AgentProfiled "agent_profiled" [1];
+    AgentStateChanged "agent_state_changed" [1];
+    BeliefUpdated "belief_updated" [1];
+    SporeCreated "spore_created" [1];
+    SporePropagated "spore_propagated" [1];
+    InteractionRecorded "interaction_recorded" [1 2];
+    MemoryAnnotated "memory_annotated" [1];
+    MemoryTiered "memory_tiered" [1];
+    MemoryRecalled "memory_recalled" [1];
+    MemoryLinked "memory_linked" [1];
+    LoopOpened "loop_opened" [1];
+    LoopAdvanced "loop_advanced" [1];
+    Contributed "contributed" [1];
+    Blessed "blessed" [1];
+    WisdomCrystallized "wisdom_crystallized" [1];
+    CoalitionFormed "coalition_formed" [1];
+    CoalitionMembership "coalition_membership" [1];
+    CoalitionReported "coalition_reported" [1];
+    FieldMeasured "field_measured" [1];
+    PolicyDecided "policy_decided" [1];
+    Forgotten "forgotten" [1];
+};
+
+/// A parsed schema of one event.
+#[derive(Debug)]
+pub(crate) struct WriterSchema {
+    pub(crate) kind: EventKind,
+    pub(crate) schema: Schema,
+    pub(crate) fingerprint: u64,
+}
+
+impl WriterSchema {
+    pub(crate) fn parse(kind: EventKind, text: &str) -> Result<Self, SchemaError> {
+        let schema: Schema =
+            text.parse()
+                .map_err(|error: serde_avro_fast::schema::SchemaError| SchemaError::Invalid {
+                    name: kind.name().to_owned(),
+                    detail: error.to_string(),
+                })?;
+        let fingerprint = u64::from_le_bytes(*schema.rabin_fingerprint());
+        Ok(Self {
+            kind,
+            schema,
+            fingerprint,
+        })
+    }
+}
+
+/// The parsed schemas of this build.
+#[derive(Debug)]
+pub struct Embedded {
+    /// The current schema of each kind, in the order of [`EventKind::ALL`].
+    current: Vec<WriterSchema>,
+    /// Frozen versions whose fingerprint differs from the current one's.
+    older: Vec<WriterSchema>,
+}
+
+impl Embedded {
+    fn parse() -> Result<Self, SchemaError> {
+        let mut embedded = Self {
+            current: Vec::new(),
+            older: Vec::new(),
+        };
+        for source in SOURCES {
+            let current = WriterSchema::parse(source.kind, source.current)?;
+            for (_, text) in source.frozen {
+                let frozen = WriterSchema::parse(source.kind, text)?;
+                let known = |schema: &WriterSchema| schema.fingerprint == frozen.fingerprint;
+                if !known(&current) && !embedded.older.iter().any(known) {
+                    embedded.older.push(frozen);
+                }
+            }
+            embedded.current.push(current);
+        }
+        Ok(embedded)
+    }
+
+    /// The current schema of a kind, as text.
+    #[must_use]
+    pub fn text(&self, kind: EventKind) -> &'static str {
+        SOURCES[kind as usize].current
+    }
+
+    /// The frozen versions of a kind, oldest first, as text.
+    #[must_use]
+    pub fn frozen(&self, kind: EventKind) -> &'static [(u32, &'static str)] {
+        SOURCES[kind as usize].frozen
+    }
+
+    /// The fingerprint of a kind's current schema, CRC-64-AVRO.
+    #[must_use]
+    pub fn fingerprint(&self, kind: EventKind) -> u64 {
+        self.current(kind).fingerprint
+    }
+
+    pub(crate) fn current(&self, kind: EventKind) -> &WriterSchema {
+        &self.current[kind as usize]
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &WriterSchema> {
+        self.current.iter().chain(&self.older)
+    }
+}
+
+static EMBEDDED: LazyLock<Result<Embedded, SchemaError>> = LazyLock::new(Embedded::parse);
+
+/// The schemas of this build, parsed once.
+///
+/// # Errors
+/// Never in a build whose tests have passed.
+pub fn embedded() -> Result<&'static Embedded, SchemaError> {
+    EMBEDDED.as_ref().map_err(Clone::clone)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_schema() {
+        for (kind, source) in EventKind::ALL.iter().zip(SOURCES) {
+            assert_eq!(*kind, source.kind);
+        }
+        assert_eq!(SOURCES.len(), EventKind::ALL.len());
+        let embedded = embedded().unwrap();
+        assert_eq!(embedded.older.len(), 2, "two events have a second version");
+    }
+
+    #[test]
+    fn fingerprints_agree_with_the_reference_implementation() {
+        for schema in embedded().unwrap().all() {
+            let parsed = apache_avro::Schema::parse_str(schema.schema.json()).unwrap();
+            let reference = parsed.fingerprint::<apache_avro::rabin::Rabin>();
+            assert_eq!(reference.bytes, schema.fingerprint.to_le_bytes(), "{}", schema.kind);
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Events to bytes, with the current schemas.
+
+use std::fmt;
+use std::sync::Arc;
+
+use domain::event::{Event, EventKind};
+use serde_avro_fast::ser::{SerError, SerializerConfig};
+
+use crate::frame::Header;
+use crate::{EncodeError, Schemas};
+
+/// Encodes events with the current schema of their kind. Not shared: each thread keeps its own, with its buffers.
+pub struct Encoder {
+    /// In the order of [`EventKind::ALL`].
+    kinds: Vec<(Header, SerializerConfig<'static>)>,
+}
+
+impl fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.kinds.iter().map(|(header, _)| header))
+            .finish()
+    }
+}
+
+impl Encoder {
+    /// An encoder that writes a registry's ids where `schemas` knows them, else fingerprints.
+    #[must_use]
+    pub fn new(schemas: Arc<Schemas>) -> Self {
+        let kinds = EventKind::ALL
+            .iter()
+            .map(|kind| (schemas.header(*kind), SerializerConfig::new(schemas.current(*kind))))
+            .collect();
+        Self { kinds }
+    }
+
+    /// Appends the framed event to `out`; on an error `out` is as it was.
+    ///
+    /// # Errors
+    /// The event does not fit its schema. Cannot happen for events built from our structs, short of a bug.
+    pub fn encode(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let start = out.len();
+        let (header, config) = &mut self.kinds[event.kind() as usize];
+        header.write(out);
+        write(event, out, config).map_err(|error| {
+            out.truncate(start);
+            EncodeError {
+                event: event.kind(),
+                detail: error.to_string(),
+            }
+        })
+    }
+}
+
+macro_rules! encode_kinds {
+    ($($kind:ident)*) => {
+        fn write(
+            event: &Event<'_>,
+            out: &mut Vec<u8>,
+            config: &mut SerializerConfig<'static>,
+        ) -> Result<(), SerError> {
+            match event {
+                $(Event::$kind(event) => serde_avro_fast::to_datum(event, out, config).map(drop),)*
+            }
+        }
+    };
+}
+
+encode_kinds! {
+    AgentHeartbeat AgentProfiled AgentStateChanged BeliefUpdated SporeCreated SporePropagated InteractionRecorded
+    MemoryAnnotated MemoryTiered MemoryRecalled MemoryLinked LoopOpened LoopAdvanced Contributed Blessed
+    WisdomCrystallized CoalitionFormed CoalitionMembership CoalitionReported FieldMeasured PolicyDecided Forgotten
+}

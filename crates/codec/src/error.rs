@@ -1,0 +1,111 @@
+//! What can be wrong with a record, an event or a schema.
+
+use domain::event::EventKind;
+use thiserror::Error;
+
+/// Why a record's value is no event.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum DecodeError {
+    /// The value is empty.
+    #[error("the value is empty")]
+    Empty,
+    /// The value starts with neither frame's magic.
+    #[error("unknown magic byte {byte:#04x}: neither Confluent's 0x00 nor Avro's 0xc3 0x01")]
+    WrongMagic {
+        /// The offending byte.
+        byte: u8,
+    },
+    /// The value ends within its frame's header.
+    #[error("the value ends within its header: {len} bytes of {needed}")]
+    Truncated {
+        /// Bytes present.
+        len: usize,
+        /// Bytes needed.
+        needed: usize,
+    },
+    /// No schema is known under that registry id.
+    #[error("schema id {id} is unknown: register it, or restart with the registry that the producer used")]
+    UnknownSchema {
+        /// The registry's id.
+        id: u32,
+    },
+    /// No schema is known under that fingerprint.
+    #[error("schema fingerprint {fingerprint:016x} is unknown: this build holds no such version")]
+    UnknownFingerprint {
+        /// CRC-64-AVRO of the schema's parsing canonical form.
+        fingerprint: u64,
+    },
+    /// The value is larger than the limit.
+    #[error("the value has {len} bytes, more than {max}")]
+    Oversize {
+        /// Its length, bytes.
+        len: usize,
+        /// The limit, bytes.
+        max: usize,
+    },
+    /// Bytes follow the datum.
+    #[error("{bytes} bytes follow the datum")]
+    Trailing {
+        /// Their number.
+        bytes: usize,
+    },
+    /// The datum does not match its schema.
+    #[error("malformed {event}: {detail}")]
+    Malformed {
+        /// The event that the schema describes.
+        event: EventKind,
+        /// What the decoder met.
+        detail: String,
+    },
+}
+
+/// Why an event could not be encoded.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("cannot encode {event}: {detail}")]
+pub struct EncodeError {
+    /// The event.
+    pub event: EventKind,
+    /// What the encoder met.
+    pub detail: String,
+}
+
+/// Why a schema cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SchemaError {
+    /// It is no Avro schema.
+    #[error("schema {name} does not parse: {detail}")]
+    Invalid {
+        /// Its file or event.
+        name: String,
+        /// What the parser met.
+        detail: String,
+    },
+    /// It describes no event of ours.
+    #[error("schema {name} is none of our events")]
+    UnknownEvent {
+        /// The record's name.
+        name: String,
+    },
+}
+
+/// Why JSON is no event, or an event cannot be shown as JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum JsonError {
+    /// A field of the JSON document.
+    #[error("{path}: {problem}")]
+    Field {
+        /// Its path, such as `meta.occurred_at` or `spores[2].score`; empty for the document itself.
+        path: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The Avro library refused the value or the bytes.
+    #[error("avro: {0}")]
+    Avro(String),
+    /// The record is no event.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// The schemas of this build are unusable.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+}

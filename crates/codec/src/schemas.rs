@@ -1,0 +1,203 @@
+//! The schemas a worker can read, and decoding with them.
+
+use std::io::BufRead;
+use std::sync::Arc;
+
+use domain::event::{Event, EventKind};
+use serde::Deserialize;
+use serde_avro_fast::de::read::SliceRead;
+use serde_avro_fast::de::{DeError, DeserializerConfig, DeserializerState};
+
+use crate::embedded::{Embedded, WriterSchema, embedded};
+use crate::frame::{self, Header};
+use crate::{DecodeError, SchemaError};
+
+/// The largest value that is decoded, unless told otherwise: 4 MiB.
+pub const DEFAULT_MAX_LEN: usize = 4 << 20;
+
+/// Most elements of one array or map. Validity allows 10,000; what lies between gets an error that names its field.
+const MAX_SEQ_LEN: usize = 100_000;
+/// Deepest nesting of our schemas, with room.
+const MAX_DEPTH: usize = 16;
+
+/// Every schema a record may have been written with: this build's, and those that a registry gave an id.
+/// Immutable once built; share it in an [`Arc`].
+#[derive(Clone, Debug)]
+pub struct Schemas {
+    embedded: &'static Embedded,
+    /// Fingerprint to schema, sorted: a couple of dozen entries, so a binary search is a few nanoseconds.
+    by_fingerprint: Vec<(u64, &'static WriterSchema)>,
+    /// Registry id to schema, sorted.
+    by_id: Vec<(u32, Arc<Registered>)>,
+    max_len: usize,
+}
+
+/// A schema under a registry's id: one of this build, or one that is newer than this build.
+#[derive(Debug)]
+enum Registered {
+    Ours(&'static WriterSchema),
+    Foreign(WriterSchema),
+}
+
+impl Registered {
+    fn schema(&self) -> &WriterSchema {
+        match self {
+            Registered::Ours(schema) => schema,
+            Registered::Foreign(schema) => schema,
+        }
+    }
+}
+
+impl Schemas {
+    /// The schemas of this build, without a registry.
+    ///
+    /// # Errors
+    /// Never in a build whose tests have passed.
+    pub fn embedded() -> Result<Self, SchemaError> {
+        let embedded = embedded()?;
+        let mut by_fingerprint: Vec<_> = embedded.all().map(|schema| (schema.fingerprint, schema)).collect();
+        by_fingerprint.sort_unstable_by_key(|(fingerprint, _)| *fingerprint);
+        Ok(Self {
+            embedded,
+            by_fingerprint,
+            by_id: Vec::new(),
+            max_len: DEFAULT_MAX_LEN,
+        })
+    }
+
+    /// Adds a schema that a registry holds under `id`. It may be newer than this build: fields that we lack are
+    /// skipped. An id of an event's current schema is also used for encoding.
+    ///
+    /// # Errors
+    /// The text is no Avro schema, or none of our events.
+    pub fn with_id(mut self, id: u32, text: &str) -> Result<Self, SchemaError> {
+        let invalid = |detail: String| SchemaError::Invalid {
+            name: format!("id {id}"),
+            detail,
+        };
+        let json: serde_json::Value = serde_json::from_str(text).map_err(|error| invalid(error.to_string()))?;
+        let name = json.get("name").and_then(serde_json::Value::as_str).unwrap_or_default();
+        let short = name.rsplit('.').next().unwrap_or_default();
+        let kind = EventKind::from_name(short).ok_or_else(|| SchemaError::UnknownEvent { name: name.to_owned() })?;
+        let parsed = WriterSchema::parse(kind, text)?;
+        let registered = match self.by_fingerprint(parsed.fingerprint) {
+            Some(ours) => Registered::Ours(ours),
+            None => Registered::Foreign(parsed),
+        };
+        match self.by_id.binary_search_by_key(&id, |(known, _)| *known) {
+            Ok(at) => self.by_id[at].1 = Arc::new(registered),
+            Err(at) => self.by_id.insert(at, (id, Arc::new(registered))),
+        }
+        Ok(self)
+    }
+
+    /// Sets the largest value that is decoded, bytes.
+    #[must_use]
+    pub fn with_max_len(mut self, max_len: usize) -> Self {
+        self.max_len = max_len;
+        self
+    }
+
+    /// The header under which the current schema of a kind is written: the newest id of a registry, else the
+    /// fingerprint.
+    #[must_use]
+    pub fn header(&self, kind: EventKind) -> Header {
+        let fingerprint = self.embedded.fingerprint(kind);
+        let current = |entry: &&(u32, Arc<Registered>)| {
+            let schema = entry.1.schema();
+            schema.kind == kind && schema.fingerprint == fingerprint
+        };
+        self.by_id
+            .iter()
+            .rev()
+            .find(current)
+            .map_or(Header::Fingerprint(fingerprint), |(id, _)| Header::Id(*id))
+    }
+
+    pub(crate) fn current(&self, kind: EventKind) -> &'static serde_avro_fast::Schema {
+        &self.embedded.current(kind).schema
+    }
+
+    /// The event in a record's value, borrowed from it. Strings are checked UTF-8; nothing else is: see
+    /// [`domain::validity`].
+    ///
+    /// # Errors
+    /// The value is no event. Never panics, and allocates no more than a small multiple of the value's length.
+    pub fn decode<'a>(&self, value: &'a [u8]) -> Result<Event<'a>, DecodeError> {
+        let (schema, datum) = self.open(value)?;
+        decode_datum(schema, datum)
+    }
+
+    /// The kind of the event in a record's value, from its header alone.
+    ///
+    /// # Errors
+    /// The header is broken or names an unknown schema.
+    pub fn kind(&self, value: &[u8]) -> Result<EventKind, DecodeError> {
+        self.open(value).map(|(schema, _)| schema.kind)
+    }
+
+    pub(crate) fn open<'a>(&self, value: &'a [u8]) -> Result<(&WriterSchema, &'a [u8]), DecodeError> {
+        if value.len() > self.max_len {
+            return Err(DecodeError::Oversize {
+                len: value.len(),
+                max: self.max_len,
+            });
+        }
+        let (header, datum) = frame::parse(value)?;
+        let schema = match header {
+            Header::Id(id) => self.by_id(id).ok_or(DecodeError::UnknownSchema { id })?,
+            Header::Fingerprint(fingerprint) => self
+                .by_fingerprint(fingerprint)
+                .ok_or(DecodeError::UnknownFingerprint { fingerprint })?,
+        };
+        Ok((schema, datum))
+    }
+
+    fn by_fingerprint(&self, fingerprint: u64) -> Option<&'static WriterSchema> {
+        let at = self
+            .by_fingerprint
+            .binary_search_by_key(&fingerprint, |(known, _)| *known)
+            .ok()?;
+        Some(self.by_fingerprint[at].1)
+    }
+
+    fn by_id(&self, id: u32) -> Option<&WriterSchema> {
+        let at = self.by_id.binary_search_by_key(&id, |(known, _)| *known).ok()?;
+        Some(self.by_id[at].1.schema())
+    }
+}
+
+fn decode_datum<'a>(writer: &WriterSchema, datum: &'a [u8]) -> Result<Event<'a>, DecodeError> {
+    let mut config = DeserializerConfig::new(&writer.schema);
+    config.max_seq_size = MAX_SEQ_LEN;
+    config.allowed_depth = MAX_DEPTH;
+    let mut state = DeserializerState::with_config(SliceRead::new(datum), config);
+    let event = event(writer.kind, &mut state).map_err(|error| DecodeError::Malformed {
+        event: writer.kind,
+        detail: error.to_string(),
+    })?;
+    match state.into_reader().fill_buf().map_or(0, <[u8]>::len) {
+        0 => Ok(event),
+        bytes => Err(DecodeError::Trailing { bytes }),
+    }
+}
+
+macro_rules! decode_kinds {
+    ($($kind:ident)*) => {
+        fn event<'a>(
+            kind: EventKind,
+            state: &mut DeserializerState<'_, SliceRead<'a>>,
+        ) -> Result<Event<'a>, DeError> {
+            let from = state.deserializer();
+            match kind {
+                $(EventKind::$kind => domain::event::$kind::deserialize(from).map(Event::$kind),)*
+            }
+        }
+    };
+}
+
+decode_kinds! {
+    AgentHeartbeat AgentProfiled AgentStateChanged BeliefUpdated SporeCreated SporePropagated InteractionRecorded
+    MemoryAnnotated MemoryTiered MemoryRecalled MemoryLinked LoopOpened LoopAdvanced Contributed Blessed
+    WisdomCrystallized CoalitionFormed CoalitionMembership CoalitionReported FieldMeasured PolicyDecided Forgotten
+}
