@@ -6,7 +6,7 @@
 
 use crate::cell::Cell;
 use crate::merge::{merge_row, write_counts};
-use crate::table::{Slot, Table};
+use crate::table::{Merge, Slot, Table};
 use std::fmt;
 
 /// The digest of a table, or of several added up.
@@ -63,24 +63,28 @@ impl LogicalRow {
 pub struct Merger {
     slots: Vec<Slot>,
     held: Option<LogicalRow>,
+    /// By how much the counts that were stored differ from their states: 0, unless somebody changed a cell.
+    excess: Vec<i64>,
 }
 
 impl Merger {
     /// A merger for the rows of one table.
     #[must_use]
     pub fn new(table: &'static Table) -> Self {
-        Self { slots: table.slots().collect(), held: None }
+        let slots: Vec<Slot> = table.slots().collect();
+        Self { excess: vec![0; slots.len()], slots, held: None }
     }
 
     /// Takes the next stored row, by its declared key; gives back the logical row that it ended, if it did.
     pub fn push(&mut self, key: &[u8], cells: Vec<Cell>) -> Option<LogicalRow> {
+        let ended = if self.held.as_ref().is_some_and(|held| held.key == key) { None } else { self.finish() };
+        self.note_counts(&cells);
         if let Some(held) = &mut self.held
             && held.key == key
         {
             merge_row(&self.slots, &mut held.cells, cells);
             return None;
         }
-        let ended = self.finish();
         self.held = Some(LogicalRow { key: key.to_vec(), cells });
         ended
     }
@@ -89,6 +93,63 @@ impl Merger {
     pub fn finish(&mut self) -> Option<LogicalRow> {
         let mut row = self.held.take()?;
         write_counts(&self.slots, &mut row.cells);
+        for (cell, excess) in row.cells.iter_mut().zip(&mut self.excess) {
+            if let Cell::Int(count) = cell {
+                *count += std::mem::take(excess);
+            }
+        }
         Some(row)
+    }
+
+    /// Counts are derived, so merging would hide one that was changed: what it is off by is kept.
+    fn note_counts(&mut self, stored: &[Cell]) {
+        if !self.slots.iter().any(|slot| matches!(slot.column.merge, Merge::CountOf(_))) {
+            return;
+        }
+        let mut derived = stored.to_vec();
+        write_counts(&self.slots, &mut derived);
+        for ((slot, excess), cells) in self.slots.iter().zip(&mut self.excess).zip(stored.iter().zip(&derived)) {
+            if let (Merge::CountOf(_), Cell::Int(derived)) = (slot.column.merge, cells.1) {
+                let stored = if let Cell::Int(stored) = cells.0 { *stored } else { -1 };
+                *excess += stored - derived;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::distinct;
+    use crate::tables::series::FIELD_COHERENCE;
+
+    fn part(members: std::ops::Range<u64>, excess: i64) -> Vec<Cell> {
+        let mut state = Vec::new();
+        members.for_each(|member| distinct::insert(&mut state, distinct::hash(&member.to_be_bytes())));
+        let count = distinct::count(&state) + excess;
+        let mut cells = vec![Cell::Int(1), Cell::Int(1), Cell::Int(5), Cell::Int(5)];
+        cells.extend([Cell::Bytes(state), Cell::Int(count)]);
+        cells
+    }
+
+    fn merged(parts: Vec<Vec<Cell>>) -> LogicalRow {
+        let mut merger = Merger::new(&FIELD_COHERENCE[0]);
+        parts.into_iter().for_each(|part| assert!(merger.push(b"key", part).is_none()));
+        merger.finish().unwrap()
+    }
+
+    #[test]
+    fn parts_merge_to_the_same_row_however_they_were_split() {
+        let whole = merged(vec![part(0..50, 0)]);
+        let mut split = merged(vec![part(0..20, 0), part(10..50, 0)]);
+        split.cells[..4].clone_from_slice(&whole.cells[..4]);
+        assert_eq!(split, whole);
+        assert_eq!(whole.cells[5], Cell::Int(50));
+    }
+
+    #[test]
+    fn a_changed_count_shows() {
+        assert_ne!(merged(vec![part(0..50, 1)]), merged(vec![part(0..50, 0)]));
+        assert_ne!(merged(vec![part(0..20, 0), part(20..50, -3)]).cells[5], Cell::Int(50));
     }
 }

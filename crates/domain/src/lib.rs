@@ -15,6 +15,7 @@ pub mod table;
 pub mod tables;
 pub mod topic;
 pub mod topics;
+pub mod validity;
 pub mod window;
 
 pub use projection::{Folded, Projection};

@@ -1,6 +1,6 @@
 //! The second half of the worker loop: from a closed batch to a committed one.
 
-use crate::error::{LogError, StoreError};
+use crate::error::StoreError;
 use crate::folder::{MarkNeeded, Tally};
 use crate::observer::{Committed, Observer, Step};
 use crate::ports::{Clock, Publisher, RowStore, Source};

@@ -86,11 +86,12 @@ impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Obs
     /// Where waiting cannot help; the message says what to do.
     pub async fn run(mut self) -> Result<(), WorkerError> {
         self.work().await?;
+        let deadline = Duration::from_millis(self.options.drain_deadline_ms);
         let drained = async {
             let _ = self.drain().await;
             let _ = self.source.release(&self.ledger.owned()).await;
         };
-        let _ = tokio::time::timeout(Duration::from_millis(self.options.drain_deadline_ms), drained).await;
+        let _ = tokio::time::timeout(deadline, drained).await;
         Ok(())
     }
 
@@ -243,7 +244,8 @@ impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Obs
 
     fn write(&mut self, chunk: Chunk) {
         let mut store = self.store.clone();
-        let rows = std::mem::replace(&mut self.folder.deltas, Deltas::new(self.folder.projection().tables));
+        let empty = Deltas::new(self.folder.projection().tables);
+        let rows = std::mem::replace(&mut self.folder.deltas, empty);
         self.writes.push(Box::pin(async move {
             let result = store.write(&rows).await;
             (chunk, rows, result)

@@ -122,12 +122,13 @@ impl<S: Source, P: Publisher, R: RowStore, C: Clock, O: Observer> Worker<S, P, R
     pub async fn run(mut self) -> Result<(), WorkerError> {
         let result = self.work().await;
         let tps: Vec<_> = self.owned.keys().copied().collect();
+        let deadline = Duration::from_millis(self.options.drain_deadline_ms);
         if result.is_ok() {
             let drained = async {
                 let _ = self.flush().await;
                 let _ = self.source.release(&tps).await;
             };
-            let _ = tokio::time::timeout(Duration::from_millis(self.options.drain_deadline_ms), drained).await;
+            let _ = tokio::time::timeout(deadline, drained).await;
         }
         result
     }

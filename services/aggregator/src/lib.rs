@@ -1,1 +1,28 @@
-//! placeholder
+//! The aggregator: the log into windowed series.
+//!
+//! poll -> decode -> admit -> fold -> load -> publish -> commit rows and position: the loop is
+//! [`pipeline::Worker`]; what is the aggregator's own is [`domain::fold::series`].
+
+use codec::Schemas;
+use domain::fold::series::SERIES;
+use pipeline::{Clock, Observer, Publisher, RowStore, Source, Worker, WorkerError, WorkerOptions};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// The projection that it writes, and with its name the consumer group that it joins.
+pub static PROJECTION: &domain::Projection = &SERIES;
+
+/// Runs one aggregator until `cancel`, over a log, a publisher and a store.
+///
+/// # Errors
+/// Where waiting cannot help; the message says what to do.
+pub async fn run(
+    schemas: Arc<Schemas>,
+    ports: (impl Source, impl Publisher, impl RowStore),
+    clock: impl Clock,
+    observer: impl Observer,
+    options: WorkerOptions,
+    cancel: CancellationToken,
+) -> Result<(), WorkerError> {
+    Worker::new(PROJECTION, schemas, ports, clock, observer, options, cancel).run().await
+}

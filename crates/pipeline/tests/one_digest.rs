@@ -1,0 +1,125 @@
+//! I10: the same records give the same digest, whatever the partitions, batches, workers and take-overs.
+
+mod support;
+
+use domain::Projection;
+use domain::digest::Digest;
+use domain::fold::{records::RECORDS, series::SERIES, views::VIEWS};
+use pipeline::OutRecord;
+use proptest::prelude::*;
+use support::{Running, Stage, local};
+use testkit::events::{Events, START_US};
+
+/// One way to run the same records.
+#[derive(Clone, Copy, Debug)]
+struct Way {
+    partitions: u32,
+    batch: usize,
+    workers: usize,
+    handovers: usize,
+    zombies: bool,
+}
+
+const PLAIN: Way = Way { partitions: 1, batch: 10_000, workers: 1, handovers: 0, zombies: false };
+
+fn records(stage: &mut Stage, seeds: &[(u8, u8, u16)]) -> Vec<OutRecord> {
+    let make = |(ix, (from, to, minute)): (usize, &(u8, u8, u16))| {
+        let occurred_at = START_US - i64::from(*minute) * 60_000_000;
+        // Every seventh record repeats the one before it: a producer's retry.
+        let id = if ix % 7 == 6 { ix - 1 } else { ix } as u128 + 1;
+        let meta = Events::meta(id, occurred_at, None);
+        let (from, to) = (format!("a{}", from % 9), format!("a{}", to % 9));
+        match ix % 7 {
+            0..3 => stage.events.interaction(meta, &from, &to),
+            _ => stage.events.heartbeat(meta, &from, &to, f64::from(minute % 100)),
+        }
+    };
+    seeds.iter().enumerate().map(make).collect()
+}
+
+async fn run(projection: &'static Projection, seeds: &[(u8, u8, u16)], way: Way) -> Vec<(&'static str, Digest)> {
+    let mut stage = Stage::new(way.partitions);
+    stage.options.batch_max_records = way.batch;
+    let records = records(&mut stage, seeds);
+    let expected = records.iter().filter(|record| projection.topics.contains(&record.topic)).count() as i64;
+    let tps = stage.log.partitions(projection.topics);
+    let workers: Vec<Running> = (0..way.workers).map(|_| stage.start(projection)).collect();
+    let mut owner = vec![0; tps.len()];
+    stage.log.assign(workers[0].id, &tps);
+    let mut records = records.into_iter();
+    let chunk = records.len() / (way.handovers + 1) + 1;
+    loop {
+        let mut appended = 0;
+        records.by_ref().take(chunk).for_each(|record| {
+            stage.log.append(record);
+            appended += 1;
+        });
+        if appended == 0 {
+            break;
+        }
+        for _ in 0..appended {
+            tokio::task::yield_now().await;
+        }
+        for (ix, tp) in tps.iter().enumerate() {
+            let next = (owner[ix] + 1 + ix) % way.workers;
+            if next != owner[ix] {
+                stage.log.revoke(workers[owner[ix]].id, &[*tp], !way.zombies);
+                stage.log.assign(workers[next].id, &[*tp]);
+                owner[ix] = next;
+            }
+        }
+    }
+    stage.until_accounted(expected).await;
+    for worker in workers {
+        worker.stop().await.unwrap();
+    }
+    assert!(stage.store.positions_held().iter().all(|position| position.gap() == 0), "I5");
+    stage.store.digests(projection)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn however_it_is_run(
+        seeds in proptest::collection::vec((any::<u8>(), any::<u8>(), 0..5_000_u16), 1..400),
+        partitions in 1..10_u32,
+        batch in prop_oneof![Just(1_usize), Just(7), Just(64), Just(10_000)],
+        workers in 1..4_usize,
+        handovers in 0..6_usize,
+        zombies in any::<bool>(),
+    ) {
+        let way = Way { partitions, batch, workers, handovers, zombies };
+        for projection in [&VIEWS, &SERIES] {
+            local(async {
+                let plain = run(projection, &seeds, PLAIN).await;
+                assert!(plain.iter().any(|(_, digest)| digest.rows > 0));
+                assert_eq!(run(projection, &seeds, way).await, plain, "{way:?}");
+            });
+        }
+    }
+}
+
+/// I4: records come out the same when writes fail, are refused or happen twice.
+#[test]
+fn ingest_converges_whatever_the_store_does() {
+    local(async {
+        let mut digests = Vec::new();
+        for faults in [false, true] {
+            let mut stage = Stage::new(3);
+            stage.options.batch_max_records = 50;
+            stage.interactions(0, 1_000);
+            let mut tries = 0;
+            stage.store.script(move |_| {
+                tries += 1;
+                (faults && tries % 3 == 0).then(|| pipeline::StoreError::Unavailable("write timeout".to_owned()))
+            });
+            let worker = stage.start_ingest(stage.store.clone());
+            stage.assign_all(&worker, &RECORDS);
+            stage.until(|| stage.store.rows("interactions") == 2_000).await;
+            worker.stop().await.unwrap();
+            digests.push(stage.store.digests(&RECORDS));
+        }
+        assert_eq!(digests[0], digests[1]);
+    });
+}

@@ -1,0 +1,289 @@
+//! The worker loop against scripted faults: nothing lost, nothing doubled, every offset accounted for.
+
+mod support;
+
+use domain::Topic;
+use domain::cell::Cell;
+use domain::fold::views::VIEWS;
+use pipeline::{Observer, Step, StoreError, WorkerError};
+use std::cell::{Cell as StdCell, RefCell};
+use std::rc::Rc;
+use support::{Stage, local};
+use testkit::events::{Events, START_US};
+
+/// I7: a store that refuses one record in ten thousand costs one dead letter, and nothing else.
+#[test]
+fn a_refused_batch_is_halved_down_to_the_bad_record() {
+    local(async {
+        let mut stage = Stage::new(1);
+        for id in 0..10_000_u128 {
+            let peer = if id == 6_789 { "bad" } else { "good" };
+            let record = stage.events.interaction(Events::meta(id, START_US, None), "a", peer);
+            stage.log.append(record);
+        }
+        stage.store.script(|rows| {
+            let contact = &rows.tables()[2];
+            let bad = (0..contact.len()).any(|ix| contact.key(ix).ends_with(b"bad\0"));
+            bad.then(|| StoreError::Refused("the peer is bad".to_owned()))
+        });
+        let worker = stage.start(&VIEWS);
+        stage.assign_all(&worker, &VIEWS);
+        stage.until_accounted(10_000).await;
+        worker.stop().await.unwrap();
+        let counts = stage.store.counts();
+        assert_eq!((counts.applied, counts.dead), (9_999, 1));
+        let letters = stage.log.records(Topic::DeadLetter);
+        let letter = pipeline::deadletter::DeadLetter::parse(letters[0].headers.as_bytes()).unwrap();
+        assert_eq!((letters.len(), letter.offset), (1, 6_789));
+        assert!(letter.reason.contains("the peer is bad"), "{}", letter.reason);
+        assert!(stage.store.positions_held().iter().all(|position| position.gap() == 0));
+    });
+}
+
+/// I7: a minute's outage loses nothing, kills nobody and makes no dead letter.
+#[test]
+fn an_outage_is_waited_out() {
+    local(async {
+        let mut stage = Stage::new(2);
+        stage.interactions(0, 500);
+        let (clock, tries) = (stage.clock.clone(), Rc::new(StdCell::new(0)));
+        let (until, counted) = (START_US + 60_000_000, tries.clone());
+        stage.store.script(move |_| {
+            counted.set(counted.get() + 1);
+            let down = pipeline::Clock::now_us(&clock) < until;
+            down.then(|| StoreError::Unavailable("connection refused".to_owned()))
+        });
+        let worker = stage.start(&VIEWS);
+        stage.assign_all(&worker, &VIEWS);
+        stage.until_accounted(500).await;
+        worker.stop().await.unwrap();
+        assert_eq!(stage.store.counts().applied, 500);
+        assert!(stage.log.records(Topic::DeadLetter).is_empty());
+        assert!((10..200).contains(&tries.get()), "backs off, up to a bound: {} tries", tries.get());
+    });
+}
+
+/// I3: a commit whose reply was lost is settled by the position; it is not written again.
+#[test]
+fn a_lost_reply_is_settled_by_the_position() {
+    local(async {
+        let mut stage = Stage::new(1);
+        stage.interactions(0, 50);
+        stage.store.lose_next_reply();
+        let worker = stage.start(&VIEWS);
+        stage.assign_all(&worker, &VIEWS);
+        stage.until_accounted(50).await;
+        stage.interactions(50, 50);
+        stage.until_accounted(100).await;
+        worker.stop().await.unwrap();
+        assert_eq!(stage.store.counts().applied, 100);
+        assert_eq!(sent(&stage), 100);
+    });
+}
+
+/// The interactions of the one contact.
+fn sent(stage: &Stage) -> i64 {
+    use pipeline::RowStore;
+    let mut key = Vec::new();
+    domain::cell::KeyWriter::new(&mut key).text("t").text("a").text("b");
+    let mut store = stage.store.clone();
+    let table = VIEWS.tables[2];
+    let load = async { store.load(&VIEWS, table, &[&key]).await.unwrap().remove(0) };
+    let row = futures_util::FutureExt::now_or_never(load).unwrap();
+    match row.unwrap()[0] {
+        Cell::Int(sent) => sent,
+        ref other => panic!("{other:?}"),
+    }
+}
+
+/// Stops a worker just before its commit, as SIGSTOP would, by letting others run first.
+struct Stall {
+    at: StdCell<bool>,
+    meanwhile: RefCell<Box<dyn FnMut()>>,
+}
+
+impl Observer for Rc<Stall> {
+    fn step(&self, step: Step) {
+        if step == Step::Store && self.at.replace(false) {
+            (self.meanwhile.borrow_mut())();
+        }
+    }
+}
+
+/// A zombie holds a batch at its commit while another worker takes the partition and applies the same records.
+async fn zombie(fence: bool) -> (i64, i64) {
+    let mut stage = Stage::new(1);
+    stage.interactions(0, 300);
+    let tps = stage.log.partitions(VIEWS.topics);
+    let stall = Rc::new(Stall { at: StdCell::new(true), meanwhile: RefCell::new(Box::new(|| {})) });
+    let zombie = stage.start_observed(&VIEWS, stall.clone());
+    if !fence {
+        stage.store.without_fence();
+    }
+    let (store, log, id) = (stage.store.clone(), stage.log.clone(), zombie.id);
+    let taken = tps.clone();
+    *stall.meanwhile.borrow_mut() = Box::new(move || {
+        // What the next owner would have done in the meantime: claim, apply, commit.
+        log.revoke(id, &taken, false);
+        take_over(store.clone(), &taken);
+    });
+    stage.log.assign(zombie.id, &tps);
+    let successor = stage.start(&VIEWS);
+    stage.until(|| !stall.at.get()).await;
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    stage.log.assign(successor.id, &tps);
+    stage.until_accounted(300).await;
+    zombie.stop().await.unwrap();
+    successor.stop().await.unwrap();
+    (sent(&stage), stage.store.counts().applied)
+}
+
+/// Claims the partitions and commits the first hundred interactions, by hand.
+fn take_over(mut store: testkit::MemStore, tps: &[domain::TopicPartition]) {
+    use pipeline::{Advance, Flush, Position, RowStore};
+    let work = async {
+        let claims = store.claim(&VIEWS, tps).await.unwrap();
+        let claim = claims.iter().find(|claim| claim.tp.topic == Topic::SacredMessages).unwrap();
+        let mut to = Position { epoch: claim.epoch, next_offset: 100, ..Position::start(claim.tp, 0) };
+        to.counts.applied = 100;
+        let mut rows = domain::delta::Deltas::new(VIEWS.tables);
+        rows.row(VIEWS.tables[2], |key| {
+            key.text("t").text("a").text("b");
+        })
+        .add("interactions", 100);
+        let advances = [Advance { from: None, to }];
+        let flush = Flush { projection: &VIEWS, advances: &advances, marks: &[], rows: &rows, before_commit: &|| {} };
+        store.commit(&flush).await.unwrap();
+    };
+    futures_util::FutureExt::now_or_never(work).unwrap();
+}
+
+/// I3: a zombie that wakes after its partition was taken cannot write; without the epoch check it would.
+#[test]
+fn a_zombie_cannot_write() {
+    local(async {
+        assert_eq!(zombie(true).await, (300, 300));
+        assert_ne!(zombie(false).await.0, 300, "without the fence the zombie's batch counts on top");
+    });
+}
+
+/// The horizon moves with the partition: the new owner reads it back from the log.
+#[test]
+fn an_unsequenced_repeat_is_dropped_after_the_partition_moved() {
+    local(async {
+        let mut stage = Stage::new(1);
+        stage.interactions(7, 1);
+        let first = stage.start(&VIEWS);
+        let tps = stage.assign_all(&first, &VIEWS);
+        stage.until_accounted(1).await;
+        stage.log.revoke(first.id, &tps, true);
+        let second = stage.start(&VIEWS);
+        stage.log.assign(second.id, &tps);
+        stage.interactions(7, 1);
+        stage.until_accounted(2).await;
+        first.stop().await.unwrap();
+        second.stop().await.unwrap();
+        let counts = stage.store.counts();
+        assert_eq!((sent(&stage), counts.applied, counts.duplicate), (1, 1, 1));
+    });
+}
+
+/// A sequenced producer is exact for ever: also long after the horizon, also for a new owner.
+#[test]
+fn a_sequenced_repeat_is_dropped_for_ever() {
+    local(async {
+        let mut stage = Stage::new(1);
+        let repeat = |stage: &mut Stage| {
+            for seq in 1..=3 {
+                let meta = Events::meta(seq, START_US, Some(seq as i64));
+                let record = stage.events.interaction(meta, "a", "b");
+                stage.log.append(record);
+            }
+        };
+        repeat(&mut stage);
+        let first = stage.start(&VIEWS);
+        let tps = stage.assign_all(&first, &VIEWS);
+        stage.until_accounted(3).await;
+        stage.log.revoke(first.id, &tps, true);
+        stage.clock.advance(std::time::Duration::from_secs(86_400));
+        repeat(&mut stage);
+        let second = stage.start(&VIEWS);
+        stage.log.assign(second.id, &tps);
+        stage.until_accounted(6).await;
+        first.stop().await.unwrap();
+        second.stop().await.unwrap();
+        assert_eq!((sent(&stage), stage.store.counts().duplicate), (3, 3));
+    });
+}
+
+/// I5, I6: junk goes to the dead-letter topic with its bytes; holes are counted; the account closes.
+#[test]
+fn junk_and_holes_are_accounted_for() {
+    local(async {
+        let mut stage = Stage::new(1);
+        stage.interactions(0, 10);
+        let mut junk = stage.events.interaction(Events::meta(99, START_US, None), "a", "b");
+        junk.value = b"not an event".to_vec();
+        let (tp, offset) = stage.log.append(junk);
+        stage.interactions(10, 10);
+        stage.log.punch(tp, 3);
+        let worker = stage.start(&VIEWS);
+        stage.assign_all(&worker, &VIEWS);
+        stage.until_accounted(21).await;
+        worker.stop().await.unwrap();
+        let counts = stage.store.counts();
+        assert_eq!((counts.applied, counts.dead, counts.holes), (19, 1, 1));
+        let letters = stage.log.records(Topic::DeadLetter);
+        assert_eq!(letters[0].value, b"not an event");
+        let letter = pipeline::deadletter::DeadLetter::parse(letters[0].headers.as_bytes()).unwrap();
+        assert_eq!((letter.tp, letter.offset, letter.projection.as_str()), (tp, offset, "views"));
+    });
+}
+
+/// I6: the dead letter is there before the position passes its record.
+#[test]
+fn the_position_waits_for_the_dead_letter() {
+    local(async {
+        let mut stage = Stage::new(1);
+        let mut junk = stage.events.interaction(Events::meta(99, START_US, None), "a", "b");
+        junk.value = b"junk".to_vec();
+        stage.log.append(junk);
+        for _ in 0..5 {
+            stage.log.fail_publish(pipeline::LogError::Unavailable("no leader".to_owned()));
+        }
+        let (log, early) = (stage.log.clone(), Rc::new(StdCell::new(false)));
+        let seen = early.clone();
+        stage.store.script(move |_| {
+            seen.set(seen.get() || log.records(Topic::DeadLetter).is_empty());
+            None
+        });
+        let worker = stage.start(&VIEWS);
+        stage.assign_all(&worker, &VIEWS);
+        stage.until_accounted(1).await;
+        worker.stop().await.unwrap();
+        assert!(!early.get(), "a commit came before its dead letter");
+        assert_eq!(stage.store.counts().dead, 1);
+    });
+}
+
+/// I2: a position outside the log stops the worker and says what to do; it never resets.
+#[test]
+fn a_position_outside_the_log_stops_the_worker() {
+    local(async {
+        let mut stage = Stage::new(1);
+        stage.interactions(0, 10);
+        let worker = stage.start(&VIEWS);
+        stage.assign_all(&worker, &VIEWS);
+        stage.until_accounted(10).await;
+        worker.stop().await.unwrap();
+        let emptied = testkit::MemLog::new(stage.clock.clone(), 1);
+        stage.log = emptied;
+        let worker = stage.start(&VIEWS);
+        stage.assign_all(&worker, &VIEWS);
+        let error = worker.task.await.unwrap().unwrap_err();
+        assert!(matches!(error, WorkerError::OutOfRange { position: 10, end: 0, .. }), "{error}");
+        assert!(error.to_string().contains("rebuild the projection"), "{error}");
+    });
+}
