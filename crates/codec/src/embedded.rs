@@ -65,10 +65,12 @@ impl WriterSchema {
     pub(crate) fn parse(kind: EventKind, text: &str) -> Result<Self, SchemaError> {
         let schema: Schema =
             text.parse()
-                .map_err(|error: serde_avro_fast::schema::SchemaError| SchemaError::Invalid {
-                    name: kind.name().to_owned(),
-                    detail: error.to_string(),
-                })?;
+                .map_err(
+                    |error: serde_avro_fast::schema::SchemaError| SchemaError::Invalid {
+                        name: kind.name().to_owned(),
+                        detail: error.to_string(),
+                    },
+                )?;
         let fingerprint = u64::from_le_bytes(*schema.rabin_fingerprint());
         Ok(Self {
             kind,
@@ -158,12 +160,35 @@ mod tests {
         assert_eq!(embedded.older.len(), 2, "two events have a second version");
     }
 
+    /// `{"type": "string", "logicalType": "uuid"}` becomes `"string"`, as the canonical form wants it and as Java does
+    /// it; `apache_avro` 0.22 leaves `{"type": "string"}`, so its own fingerprints of such schemas are nobody else's.
+    fn strip(json: serde_json::Value) -> serde_json::Value {
+        use serde_json::Value as Json;
+        match json {
+            Json::Array(items) => items.into_iter().map(strip).collect(),
+            Json::Object(object) if object.contains_key("logicalType") => object["type"].clone(),
+            Json::Object(object) => Json::Object(
+                object
+                    .into_iter()
+                    .map(|(key, value)| (key, strip(value)))
+                    .collect(),
+            ),
+            leaf => leaf,
+        }
+    }
+
     #[test]
-    fn fingerprints_agree_with_the_reference_implementation() {
+    fn fingerprints_agree_with_the_canonical_form() {
         for schema in embedded().unwrap().all() {
-            let parsed = apache_avro::Schema::parse_str(schema.schema.json()).unwrap();
+            let stripped = strip(serde_json::from_str(schema.schema.json()).unwrap());
+            let parsed = apache_avro::Schema::parse(&stripped).unwrap();
             let reference = parsed.fingerprint::<apache_avro::rabin::Rabin>();
-            assert_eq!(reference.bytes, schema.fingerprint.to_le_bytes(), "{}", schema.kind);
+            assert_eq!(
+                reference.bytes,
+                schema.fingerprint.to_le_bytes(),
+                "{}",
+                schema.kind
+            );
         }
     }
 }

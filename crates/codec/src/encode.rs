@@ -29,7 +29,12 @@ impl Encoder {
     pub fn new(schemas: Arc<Schemas>) -> Self {
         let kinds = EventKind::ALL
             .iter()
-            .map(|kind| (schemas.header(*kind), SerializerConfig::new(schemas.current(*kind))))
+            .map(|kind| {
+                (
+                    schemas.header(*kind),
+                    SerializerConfig::new(schemas.current(*kind)),
+                )
+            })
             .collect();
         Self { kinds }
     }
@@ -50,6 +55,20 @@ impl Encoder {
             }
         })
     }
+}
+
+/// Appends one framed event, without an encoder's buffers.
+pub(crate) fn encode_once(
+    schemas: &Schemas,
+    event: &Event<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), EncodeError> {
+    schemas.header(event.kind()).write(out);
+    let mut config = SerializerConfig::new(schemas.current(event.kind()));
+    write(event, out, &mut config).map_err(|error| EncodeError {
+        event: event.kind(),
+        detail: error.to_string(),
+    })
 }
 
 macro_rules! encode_kinds {

@@ -24,7 +24,9 @@ pub enum DecodeError {
         needed: usize,
     },
     /// No schema is known under that registry id.
-    #[error("schema id {id} is unknown: register it, or restart with the registry that the producer used")]
+    #[error(
+        "schema id {id} is unknown: register it, or restart with the registry that the producer used"
+    )]
     UnknownSchema {
         /// The registry's id.
         id: u32,
@@ -105,6 +107,9 @@ pub enum JsonError {
     /// The record is no event.
     #[error(transparent)]
     Decode(#[from] DecodeError),
+    /// The event cannot be encoded.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
     /// The schemas of this build are unusable.
     #[error(transparent)]
     Schema(#[from] SchemaError),

@@ -51,11 +51,15 @@ pub fn parse(value: &[u8]) -> Result<(Header, &[u8]), DecodeError> {
     match value {
         [] => Err(DecodeError::Empty),
         [CONFLUENT_MAGIC, rest @ ..] => {
-            let (id, datum) = rest.split_first_chunk().ok_or_else(|| truncated(CONFLUENT_LEN))?;
+            let (id, datum) = rest
+                .split_first_chunk()
+                .ok_or_else(|| truncated(CONFLUENT_LEN))?;
             Ok((Header::Id(u32::from_be_bytes(*id)), datum))
         }
         [0xC3, 0x01, rest @ ..] => {
-            let (fingerprint, datum) = rest.split_first_chunk().ok_or_else(|| truncated(SINGLE_OBJECT_LEN))?;
+            let (fingerprint, datum) = rest
+                .split_first_chunk()
+                .ok_or_else(|| truncated(SINGLE_OBJECT_LEN))?;
             Ok((Header::Fingerprint(u64::from_le_bytes(*fingerprint)), datum))
         }
         [0xC3] => Err(truncated(SINGLE_OBJECT_LEN)),

@@ -20,6 +20,7 @@ use domain::event::{EventKind, canonical};
 use jiff::Timestamp;
 use serde_json::{Map, Value as Json};
 
+use crate::encode::encode_once;
 use crate::{JsonError, Schemas};
 
 type Names<'s> = HashMap<Name, &'s Schema>;
@@ -33,8 +34,12 @@ pub fn from_json(schemas: &Schemas, kind: EventKind, json: &Json) -> Result<Vec<
     let mut out = Vec::new();
     schemas.header(kind).write(&mut out);
     out.extend(from_json_value(&schema, json)?);
-    schemas.decode(&out)?;
-    Ok(out)
+    // The dynamic maps have no order; the same document always gives the same bytes.
+    let mut event = schemas.decode(&out)?;
+    event.sort_maps();
+    let mut sorted = Vec::with_capacity(out.len());
+    encode_once(schemas, &event, &mut sorted)?;
+    Ok(sorted)
 }
 
 /// The bare datum of a JSON document under any schema.
@@ -95,7 +100,10 @@ impl Reader<'_, '_> {
     fn value(&self, schema: &Schema, json: &Json, path: &str) -> Result<Value, JsonError> {
         let wanted = |what: &str| field(path, format!("expected {what}, found {}", shape(json)));
         Ok(match schema {
-            Schema::Null => json.as_null().map(|()| Value::Null).ok_or_else(|| wanted("null"))?,
+            Schema::Null => json
+                .as_null()
+                .map(|()| Value::Null)
+                .ok_or_else(|| wanted("null"))?,
             Schema::Boolean => json
                 .as_bool()
                 .map(Value::Boolean)
@@ -109,15 +117,23 @@ impl Reader<'_, '_> {
                 .map(Value::Long)
                 .ok_or_else(|| wanted("a 64-bit integer"))?,
             Schema::Float => {
-                #[allow(clippy::cast_possible_truncation, reason = "the schema asks for 32 bits")]
+                #[allow(
+                    clippy::cast_possible_truncation,
+                    reason = "the schema asks for 32 bits"
+                )]
                 let float = json
                     .as_f64()
                     .map(|float| float as f32)
                     .filter(|float| float.is_finite());
                 Value::Float(float.ok_or_else(|| wanted("a 32-bit number"))?)
             }
-            Schema::Double => json.as_f64().map(Value::Double).ok_or_else(|| wanted("a number"))?,
-            Schema::String => Value::String(json.as_str().ok_or_else(|| wanted("a string"))?.to_owned()),
+            Schema::Double => json
+                .as_f64()
+                .map(Value::Double)
+                .ok_or_else(|| wanted("a number"))?,
+            Schema::String => {
+                Value::String(json.as_str().ok_or_else(|| wanted("a string"))?.to_owned())
+            }
             Schema::Bytes => Value::Bytes(
                 json.as_str()
                     .and_then(unhex)
@@ -127,23 +143,36 @@ impl Reader<'_, '_> {
                 let id = json.as_str().and_then(canonical::parse);
                 Value::Uuid(id.ok_or_else(|| wanted("a UUID of 36 characters"))?)
             }
-            Schema::TimestampMicros => Value::TimestampMicros(
-                micros(json).ok_or_else(|| wanted("microseconds since the Unix epoch, or an RFC 3339 time"))?,
-            ),
+            Schema::TimestampMicros => {
+                Value::TimestampMicros(micros(json).ok_or_else(|| {
+                    wanted("microseconds since the Unix epoch, or an RFC 3339 time")
+                })?)
+            }
             Schema::Array(array) => {
-                let items = json.as_array().ok_or_else(|| wanted("an array"))?.iter().enumerate();
-                let items = items.map(|(at, item)| self.value(&array.items, item, &format!("{path}[{at}]")));
+                let items = json
+                    .as_array()
+                    .ok_or_else(|| wanted("an array"))?
+                    .iter()
+                    .enumerate();
+                let items = items
+                    .map(|(at, item)| self.value(&array.items, item, &format!("{path}[{at}]")));
                 Value::Array(items.collect::<Result<_, _>>()?)
             }
             Schema::Map(map) => {
                 let entries = json.as_object().ok_or_else(|| wanted("an object"))?.iter();
-                let entries =
-                    entries.map(|(name, item)| Ok((name.clone(), self.value(&map.types, item, &join(path, name))?)));
+                let entries = entries.map(|(name, item)| {
+                    Ok((
+                        name.clone(),
+                        self.value(&map.types, item, &join(path, name))?,
+                    ))
+                });
                 Value::Map(entries.collect::<Result<_, JsonError>>()?)
             }
-            Schema::Record(record) => {
-                self.record(record, json.as_object().ok_or_else(|| wanted("an object"))?, path)?
-            }
+            Schema::Record(record) => self.record(
+                record,
+                json.as_object().ok_or_else(|| wanted("an object"))?,
+                path,
+            )?,
             Schema::Union(union) => self.union(union, json, path)?,
             Schema::Ref { name } => {
                 let schema = self
@@ -156,7 +185,12 @@ impl Reader<'_, '_> {
         })
     }
 
-    fn record(&self, record: &RecordSchema, json: &Map<String, Json>, path: &str) -> Result<Value, JsonError> {
+    fn record(
+        &self,
+        record: &RecordSchema,
+        json: &Map<String, Json>,
+        path: &str,
+    ) -> Result<Value, JsonError> {
         if let Some(name) = json
             .keys()
             .find(|name| !record.fields.iter().any(|known| known.name == **name))
@@ -192,7 +226,12 @@ impl Reader<'_, '_> {
                 }
             }
         }
-        Err(problem.unwrap_or_else(|| field(path, format!("{} fits none of the union's types", shape(json)))))
+        Err(problem.unwrap_or_else(|| {
+            field(
+                path,
+                format!("{} fits none of the union's types", shape(json)),
+            )
+        }))
     }
 
     fn takes(&self, schema: &Schema, json: &Json) -> bool {
@@ -201,7 +240,10 @@ impl Reader<'_, '_> {
             Schema::Boolean => json.is_boolean(),
             Schema::Array(_) => json.is_array(),
             Schema::Map(_) | Schema::Record(_) => json.is_object(),
-            Schema::Ref { name } => self.names.get(name).is_some_and(|schema| self.takes(schema, json)),
+            Schema::Ref { name } => self
+                .names
+                .get(name)
+                .is_some_and(|schema| self.takes(schema, json)),
             Schema::String | Schema::Bytes | Schema::Uuid(_) => json.is_string(),
             Schema::TimestampMicros => json.is_string() || json.is_number(),
             _ => json.is_number(),
@@ -223,14 +265,21 @@ fn shape(json: &Json) -> &'static str {
 
 fn micros(json: &Json) -> Option<i64> {
     match json {
-        Json::String(text) => text.parse::<Timestamp>().ok().map(Timestamp::as_microsecond),
+        Json::String(text) => text
+            .parse::<Timestamp>()
+            .ok()
+            .map(Timestamp::as_microsecond),
         _ => json.as_i64(),
     }
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let digit = |byte: u8| {
+        char::from(byte)
+            .to_digit(16)
+            .and_then(|digit| u8::try_from(digit).ok())
+    };
     let bytes = pairs
         .iter()
         .map(|[high, low]| Some((digit(*high)? << 4) | digit(*low)?))
@@ -243,7 +292,8 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn number(value: f64) -> Json {
-    serde_json::Number::from_f64(value).map_or_else(|| Json::String(value.to_string()), Json::Number)
+    serde_json::Number::from_f64(value)
+        .map_or_else(|| Json::String(value.to_string()), Json::Number)
 }
 
 /// Shows a dynamic value.
@@ -253,9 +303,8 @@ fn render(value: &Value) -> Json {
         Value::Boolean(value) => (*value).into(),
         Value::Int(value) | Value::Date(value) | Value::TimeMillis(value) => (*value).into(),
         Value::Long(value) => (*value).into(),
-        Value::TimestampMicros(us) => {
-            Timestamp::from_microsecond(*us).map_or_else(|_| (*us).into(), |time| time.to_string().into())
-        }
+        Value::TimestampMicros(us) => Timestamp::from_microsecond(*us)
+            .map_or_else(|_| (*us).into(), |time| time.to_string().into()),
         // The shortest decimal that names the float: 0.12, not 0.11999999731779099.
         Value::Float(value) => value.to_string().parse().map_or(Json::Null, number),
         Value::Double(value) => number(*value),
@@ -270,7 +319,12 @@ fn render(value: &Value) -> Json {
                 .map(|(name, item)| (name.clone(), render(item)))
                 .collect(),
         ),
-        Value::Record(fields) => Json::Object(fields.iter().map(|(name, item)| (name.clone(), render(item))).collect()),
+        Value::Record(fields) => Json::Object(
+            fields
+                .iter()
+                .map(|(name, item)| (name.clone(), render(item)))
+                .collect(),
+        ),
         other => format!("{other:?}").into(),
     }
 }

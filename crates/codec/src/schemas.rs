@@ -55,7 +55,10 @@ impl Schemas {
     /// Never in a build whose tests have passed.
     pub fn embedded() -> Result<Self, SchemaError> {
         let embedded = embedded()?;
-        let mut by_fingerprint: Vec<_> = embedded.all().map(|schema| (schema.fingerprint, schema)).collect();
+        let mut by_fingerprint: Vec<_> = embedded
+            .all()
+            .map(|schema| (schema.fingerprint, schema))
+            .collect();
         by_fingerprint.sort_unstable_by_key(|(fingerprint, _)| *fingerprint);
         Ok(Self {
             embedded,
@@ -75,10 +78,16 @@ impl Schemas {
             name: format!("id {id}"),
             detail,
         };
-        let json: serde_json::Value = serde_json::from_str(text).map_err(|error| invalid(error.to_string()))?;
-        let name = json.get("name").and_then(serde_json::Value::as_str).unwrap_or_default();
+        let json: serde_json::Value =
+            serde_json::from_str(text).map_err(|error| invalid(error.to_string()))?;
+        let name = json
+            .get("name")
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or_default();
         let short = name.rsplit('.').next().unwrap_or_default();
-        let kind = EventKind::from_name(short).ok_or_else(|| SchemaError::UnknownEvent { name: name.to_owned() })?;
+        let kind = EventKind::from_name(short).ok_or_else(|| SchemaError::UnknownEvent {
+            name: name.to_owned(),
+        })?;
         let parsed = WriterSchema::parse(kind, text)?;
         let registered = match self.by_fingerprint(parsed.fingerprint) {
             Some(ours) => Registered::Ours(ours),
@@ -136,7 +145,10 @@ impl Schemas {
         self.open(value).map(|(schema, _)| schema.kind)
     }
 
-    pub(crate) fn open<'a>(&self, value: &'a [u8]) -> Result<(&WriterSchema, &'a [u8]), DecodeError> {
+    pub(crate) fn open<'a>(
+        &self,
+        value: &'a [u8],
+    ) -> Result<(&WriterSchema, &'a [u8]), DecodeError> {
         if value.len() > self.max_len {
             return Err(DecodeError::Oversize {
                 len: value.len(),
@@ -162,7 +174,10 @@ impl Schemas {
     }
 
     fn by_id(&self, id: u32) -> Option<&WriterSchema> {
-        let at = self.by_id.binary_search_by_key(&id, |(known, _)| *known).ok()?;
+        let at = self
+            .by_id
+            .binary_search_by_key(&id, |(known, _)| *known)
+            .ok()?;
         Some(self.by_id[at].1.schema())
     }
 }

@@ -127,6 +127,24 @@ impl EventKind {
     }
 }
 
+impl Event<'_> {
+    /// Puts the pairs of every map into the order of their names, so that equal maps have equal bytes.
+    pub fn sort_maps(&mut self) {
+        match self {
+            Event::AgentProfiled(event) => {
+                event.personality.sort();
+                event.capabilities.sort();
+            }
+            Event::SporeCreated(event) => event.metadata.sort(),
+            Event::InteractionRecorded(event) => event.context.sort(),
+            Event::MemoryAnnotated(event) => event.metadata.sort(),
+            Event::MemoryLinked(event) => event.metadata.sort(),
+            Event::FieldMeasured(event) => event.resonance_patterns.sort(),
+            _ => {}
+        }
+    }
+}
+
 impl fmt::Display for EventKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

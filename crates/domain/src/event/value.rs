@@ -162,6 +162,11 @@ impl<'a, V> Pairs<'a, V> {
         self.0.is_empty()
     }
 
+    /// Orders the pairs by name; those of one name keep their order.
+    pub fn sort(&mut self) {
+        self.0.sort_by_key(|(name, _)| *name);
+    }
+
     /// The value of a name: of the last pair, where a name stands twice.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&V> {
