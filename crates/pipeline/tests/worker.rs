@@ -102,10 +102,12 @@ struct Stall {
     meanwhile: RefCell<Box<dyn FnMut()>>,
 }
 
-impl Observer for Rc<Stall> {
+struct Stalled(Rc<Stall>);
+
+impl Observer for Stalled {
     fn step(&self, step: Step) {
-        if step == Step::Store && self.at.replace(false) {
-            (self.meanwhile.borrow_mut())();
+        if step == Step::Store && self.0.at.replace(false) {
+            (self.0.meanwhile.borrow_mut())();
         }
     }
 }
@@ -116,7 +118,7 @@ async fn zombie(fence: bool) -> (i64, i64) {
     stage.interactions(0, 300);
     let tps = stage.log.partitions(VIEWS.topics);
     let stall = Rc::new(Stall { at: StdCell::new(true), meanwhile: RefCell::new(Box::new(|| {})) });
-    let zombie = stage.start_observed(&VIEWS, stall.clone());
+    let zombie = stage.start_observed(&VIEWS, Stalled(stall.clone()));
     if !fence {
         stage.store.without_fence();
     }
