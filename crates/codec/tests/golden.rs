@@ -1,4 +1,5 @@
 //! Every example and every frozen version, through every path.
+#![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,4 +1,5 @@
 //! No bytes make the decoder panic or allocate out of proportion.
+#![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 use codec::{Schemas, from_json, to_json};
 use domain::event::EventKind;
