@@ -1,1 +1,8 @@
-//! placeholder
+//! What every process of Sporelog shares: configuration, logs, metrics, health, HTTP and lifecycle.
+
+pub mod config;
+pub mod health;
+pub mod http;
+pub mod lifecycle;
+pub mod metrics;
+pub mod telemetry;

@@ -1,2 +1,14 @@
-//! placeholder
-fn main() {}
+//! The `sporelog` binary: one verb per role, and noun-first verbs for operators and analysts.
+
+mod cli;
+mod log_file;
+mod observer;
+mod render;
+mod verbs;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> std::process::ExitCode {
+    cli::main(std::env::args_os())
+}

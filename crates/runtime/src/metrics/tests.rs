@@ -1,0 +1,71 @@
+//! What a scrape shows, and the generated page.
+
+use super::*;
+
+fn has(text: &str, line: &str) {
+    assert!(text.lines().any(|held| held == line), "{line} is not in\n{text}");
+}
+
+#[test]
+fn a_commit_shows_in_the_scrape() {
+    let metrics = Metrics::new().unwrap();
+    let worker = metrics.worker("projector", "projector-0");
+    worker.committed(&Commit {
+        outcomes: [7, 2, 1, 0, 0],
+        records: 10,
+        bytes: 2_000,
+        rows: 5,
+        commit_us: 3_000,
+        latency_us: [40_000, 20_000],
+    });
+    worker.position("agent.state", 3, 10, Some(1_000_000), 0);
+    worker.lag("agent.state", 3, 4);
+    worker.dead("invalid");
+    let text = metrics.render(3_500_000);
+    let partition = r#"partition="3",role="projector",topic="agent.state",worker="projector-0""#;
+    has(&text, r#"sporelog_records_total{outcome="applied",role="projector",worker="projector-0"} 7"#);
+    has(&text, &format!("sporelog_lag_records{{{partition}}} 4"));
+    has(&text, &format!("sporelog_watermark_age_seconds{{{partition}}} 2.5"));
+    has(&text, &format!("sporelog_accounting_gap{{{partition}}} 0"));
+    has(&text, r#"sporelog_end_to_end_latency_seconds_count{role="projector",worker="projector-0"} 2"#);
+    has(&text, r#"sporelog_dead_letters_total{reason="invalid",role="projector",worker="projector-0"} 1"#);
+    let snapshot = &metrics.snapshot()[0];
+    assert_eq!((snapshot.outcomes, snapshot.lag_records, snapshot.partitions), ([7, 2, 1, 0, 0], 4, 1));
+}
+
+#[test]
+fn a_partition_given_up_vanishes() {
+    let metrics = Metrics::new().unwrap();
+    let worker = metrics.worker("ingest", "ingest-0");
+    worker.position("agent.state", 0, 1, Some(0), 0);
+    worker.position("agent.state", 1, 1, Some(0), 0);
+    let _ = metrics.render(0);
+    worker.owned(&[("agent.state", 1)]);
+    let text = metrics.render(0);
+    assert!(!text.contains(r#"partition="0""#), "{text}");
+    assert!(text.contains(r#"partition="1""#), "{text}");
+}
+
+#[test]
+fn one_reason_is_paused_at_a_time() {
+    let metrics = Metrics::new().unwrap();
+    let worker = metrics.worker("ingest", "ingest-0");
+    worker.paused(Some(Paused::of("the log is unavailable: disk full")));
+    worker.paused(Some(Paused::of("the store is unavailable: locked")));
+    let text = metrics.render(0);
+    has(&text, r#"sporelog_paused{reason="log",role="ingest",worker="ingest-0"} 0"#);
+    has(&text, r#"sporelog_paused{reason="store",role="ingest",worker="ingest-0"} 1"#);
+    worker.paused(None);
+    has(&metrics.render(0), r#"sporelog_paused{reason="store",role="ingest",worker="ingest-0"} 0"#);
+}
+
+#[test]
+fn names_are_unique_and_the_page_is_made_from_them() {
+    let mut names: Vec<_> = ALL.iter().map(|metric| metric.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), ALL.len());
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/metrics.md");
+    let page = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(page == markdown(), "docs/metrics.md is stale: run `sporelog docs metrics > docs/metrics.md`");
+}

@@ -1,0 +1,280 @@
+//! The handles of one worker: taken once, then written without look-ups by label.
+
+use super::families::Families;
+use prometheus::{Histogram, IntCounter, IntGauge};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A committed batch, in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Commit {
+    /// Records by outcome: applied, duplicate, ignored, dead, holes.
+    pub outcomes: [u64; 5],
+    /// The number of records.
+    pub records: usize,
+    /// Their size, in bytes.
+    pub bytes: usize,
+    /// The rows written.
+    pub rows: usize,
+    /// The time of the store's commit, in microseconds.
+    pub commit_us: i64,
+    /// From append to commit, in microseconds: of the oldest and the newest record.
+    pub latency_us: [i64; 2],
+}
+
+/// Why a worker waits: a closed set, since it is a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Paused {
+    /// The log is down.
+    Log,
+    /// The store is down.
+    Store,
+    /// Too many of the last records were dead.
+    DeadLetterFlood,
+    /// Anything else.
+    Other,
+}
+
+impl Paused {
+    /// The label.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Paused::Log => "log",
+            Paused::Store => "store",
+            Paused::DeadLetterFlood => "dead_letter_flood",
+            Paused::Other => "other",
+        }
+    }
+
+    /// The kind of a reason given as a sentence.
+    #[must_use]
+    pub fn of(reason: &str) -> Paused {
+        let starts = |word: &str| reason.contains(word);
+        if starts("dead") {
+            Paused::DeadLetterFlood
+        } else if starts("the store") || starts("the batch") {
+            Paused::Store
+        } else if starts("the log") {
+            Paused::Log
+        } else {
+            Paused::Other
+        }
+    }
+}
+
+/// What a worker has done so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerSnapshot {
+    /// The role.
+    pub role: &'static str,
+    /// The worker.
+    pub worker: String,
+    /// Records by outcome: applied, duplicate, ignored, dead, holes.
+    pub outcomes: [u64; 5],
+    /// Records not yet committed, over all partitions.
+    pub lag_records: i64,
+    /// The partitions owned.
+    pub partitions: usize,
+}
+
+const OUTCOMES: [&str; 5] = ["applied", "duplicate", "ignored", "dead", "holes"];
+
+/// The metrics of one worker. Clones share them.
+#[derive(Clone, Debug)]
+pub struct WorkerMetrics(Arc<Held>);
+
+#[derive(Debug)]
+struct Held {
+    families: Arc<Families>,
+    role: &'static str,
+    worker: String,
+    outcomes: [IntCounter; 5],
+    end_to_end: Histogram,
+    batch_records: Histogram,
+    batch_bytes: Histogram,
+    commit_seconds: Histogram,
+    rows: IntCounter,
+    cache_hits: IntCounter,
+    cache_misses: IntCounter,
+    in_flight: IntGauge,
+    fenced: IntCounter,
+    horizon_shortened: IntCounter,
+    retries: IntCounter,
+    paused: Mutex<Option<Paused>>,
+    partitions: Mutex<BTreeMap<(&'static str, u32), Partition>>,
+}
+
+#[derive(Debug)]
+struct Partition {
+    number: String,
+    lag: IntGauge,
+    next_offset: IntGauge,
+    gap: IntGauge,
+    watermark_us: Option<i64>,
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn seconds(us: i64) -> f64 {
+    us.max(0) as f64 / 1e6
+}
+
+impl WorkerMetrics {
+    pub(super) fn new(families: Arc<Families>, role: &'static str, worker: &str) -> Self {
+        let labels = &[role, worker];
+        Self(Arc::new(Held {
+            role,
+            worker: worker.to_owned(),
+            outcomes: OUTCOMES.map(|outcome| families.records.with_label_values(&[role, worker, outcome])),
+            end_to_end: families.end_to_end.with_label_values(labels),
+            batch_records: families.batch_records.with_label_values(labels),
+            batch_bytes: families.batch_bytes.with_label_values(labels),
+            commit_seconds: families.commit_seconds.with_label_values(labels),
+            rows: families.rows.with_label_values(labels),
+            cache_hits: families.cache_hits.with_label_values(labels),
+            cache_misses: families.cache_misses.with_label_values(labels),
+            in_flight: families.in_flight.with_label_values(labels),
+            fenced: families.fenced.with_label_values(labels),
+            horizon_shortened: families.horizon_shortened.with_label_values(labels),
+            retries: families.retries.with_label_values(labels),
+            paused: Mutex::new(None),
+            partitions: Mutex::new(BTreeMap::new()),
+            families,
+        }))
+    }
+
+    /// A batch was committed.
+    pub fn committed(&self, commit: &Commit) {
+        for (counter, count) in self.0.outcomes.iter().zip(commit.outcomes) {
+            counter.inc_by(count);
+        }
+        self.0.batch_records.observe(commit.records as f64);
+        self.0.batch_bytes.observe(commit.bytes as f64);
+        self.0.rows.inc_by(commit.rows as u64);
+        self.0.commit_seconds.observe(seconds(commit.commit_us));
+        for latency_us in commit.latency_us {
+            self.0.end_to_end.observe(seconds(latency_us));
+        }
+    }
+
+    /// A partition's committed position; `gap` is what its account leaves open (I5).
+    pub fn position(&self, topic: &'static str, partition: u32, next_offset: i64, watermark_us: Option<i64>, gap: i64) {
+        self.with_partition(topic, partition, |held| {
+            held.next_offset.set(next_offset);
+            held.gap.set(gap);
+            held.watermark_us = watermark_us;
+        });
+    }
+
+    /// How far a partition's end is ahead of what is committed.
+    pub fn lag(&self, topic: &'static str, partition: u32, records: i64) {
+        self.with_partition(topic, partition, |held| held.lag.set(records));
+    }
+
+    /// These are all the partitions owned now; series of others vanish.
+    pub fn owned(&self, partitions: &[(&'static str, u32)]) {
+        let mut kept = held(&self.0.partitions);
+        let families = &self.0.families;
+        kept.retain(|(topic, number), partition| {
+            let owned = partitions.contains(&(topic, *number));
+            if !owned {
+                let labels = &[self.0.role, self.0.worker.as_str(), topic, partition.number.as_str()];
+                for family in [&families.lag, &families.next_offset, &families.gap] {
+                    let _ = family.remove_label_values(labels);
+                }
+                let _ = families.watermark_age.remove_label_values(labels);
+            }
+            owned
+        });
+    }
+
+    /// A record went to the dead-letter topic, for a reason of this kind.
+    pub fn dead(&self, reason: &'static str) {
+        self.0.families.dead_letters.with_label_values(&[self.0.role, self.0.worker.as_str(), reason]).inc();
+    }
+
+    /// Look-ups of a batch in the row cache.
+    pub fn row_cache(&self, hits: usize, misses: usize) {
+        self.0.cache_hits.inc_by(hits as u64);
+        self.0.cache_misses.inc_by(misses as u64);
+    }
+
+    /// Bytes that the batch in the making holds.
+    pub fn in_flight(&self, bytes: usize) {
+        self.0.in_flight.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// A commit was fenced.
+    pub fn fenced(&self) {
+        self.0.fenced.inc();
+    }
+
+    /// A partition's horizon was cut short by its cap.
+    pub fn horizon_shortened(&self) {
+        self.0.horizon_shortened.inc();
+    }
+
+    /// The worker waits before it tries again.
+    pub fn retried(&self) {
+        self.0.retries.inc();
+    }
+
+    /// The worker waits, or (`None`) works.
+    pub fn paused(&self, reason: Option<Paused>) {
+        let mut current = held(&self.0.paused);
+        if *current == reason {
+            return;
+        }
+        let set = |reason: Option<Paused>, value| {
+            let Some(reason) = reason else { return };
+            self.0.families.paused.with_label_values(&[self.0.role, self.0.worker.as_str(), reason.label()]).set(value);
+        };
+        set(*current, 0);
+        set(reason, 1);
+        *current = reason;
+    }
+
+    /// What the worker has done so far.
+    #[must_use]
+    pub fn snapshot(&self) -> WorkerSnapshot {
+        let partitions = held(&self.0.partitions);
+        WorkerSnapshot {
+            role: self.0.role,
+            worker: self.0.worker.clone(),
+            outcomes: std::array::from_fn(|ix| self.0.outcomes[ix].get()),
+            lag_records: partitions.values().map(|partition| partition.lag.get()).sum(),
+            partitions: partitions.len(),
+        }
+    }
+
+    /// Writes the ages of watermarks as of `now_us`.
+    pub(super) fn age(&self, now_us: i64) {
+        for ((topic, _), partition) in held(&self.0.partitions).iter() {
+            let Some(watermark_us) = partition.watermark_us else {
+                continue;
+            };
+            let labels = &[self.0.role, self.0.worker.as_str(), topic, partition.number.as_str()];
+            self.0.families.watermark_age.with_label_values(labels).set(seconds(now_us - watermark_us));
+        }
+    }
+
+    fn with_partition(&self, topic: &'static str, partition: u32, write: impl FnOnce(&mut Partition)) {
+        let mut partitions = held(&self.0.partitions);
+        let handle = partitions.entry((topic, partition)).or_insert_with(|| {
+            let number = partition.to_string();
+            let families = &self.0.families;
+            let labels = &[self.0.role, self.0.worker.as_str(), topic, number.as_str()];
+            Partition {
+                lag: families.lag.with_label_values(labels),
+                next_offset: families.next_offset.with_label_values(labels),
+                gap: families.gap.with_label_values(labels),
+                watermark_us: None,
+                number,
+            }
+        });
+        write(handle);
+    }
+}

@@ -1,0 +1,30 @@
+//! `sporelog completions`: a script that completes verbs and flags in a shell.
+
+use crate::cli::Cli;
+use anyhow::Result;
+use clap::CommandFactory as _;
+use clap_complete::Shell;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+const AFTER_HELP: &str = "\
+Examples:
+  sporelog completions bash > ~/.local/share/bash-completion/completions/sporelog
+  sporelog completions fish > ~/.config/fish/completions/sporelog.fish
+  sporelog completions zsh > ~/.zfunc/_sporelog";
+
+/// What `completions` takes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Args {
+    /// The shell.
+    shell: Shell,
+}
+
+/// Prints the script.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "sporelog", &mut script);
+    std::io::stdout().write_all(&script)?;
+    Ok(ExitCode::SUCCESS)
+}
