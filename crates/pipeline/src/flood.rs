@@ -25,7 +25,7 @@ impl Flood {
     /// Whether at least `limit` in ten thousand are dead, among no fewer than a thousand records.
     #[must_use]
     pub fn is_on(&self, limit: usize) -> bool {
-        self.records >= WINDOW / 10 && self.dead * WINDOW >= limit * self.records
+        self.records >= WINDOW / 10 && self.dead.saturating_mul(WINDOW) >= limit.saturating_mul(self.records)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::position::{Counts, Position};
 use crate::record::{Headers, OutRecord, Record};
 use codec::{Encoder, Schemas};
 use domain::delta::Deltas;
-use domain::event::Event;
+use domain::event::{Event, EventKind};
 use domain::projection::{DERIVED_PER_EVENT, Origin};
 use domain::{Folded, Projection, TopicPartition, validity};
 use std::collections::BTreeMap;
@@ -158,7 +158,8 @@ impl Folder {
             Ok(event) => event,
             Err(error) => return Ok((dead(DeadKind::Undecodable, error.to_string()), None)),
         };
-        if event.kind().topic() != record.tp.topic {
+        // Forgotten is appended to every topic that it affects (I11).
+        if event.kind().topic() != record.tp.topic && event.kind() != EventKind::Forgotten {
             let text = format!("{} belongs to {}", event.kind().name(), event.kind().topic());
             return Ok((dead(DeadKind::Invalid, text), None));
         }

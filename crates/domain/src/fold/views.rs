@@ -220,7 +220,7 @@ fn derive(event: &Event<'_>, origin: Origin<'_>, emit: &mut Emit<'_>) {
     let Event::SporeCreated(spore) = event else { return };
     let content = match &spore.content {
         Text::Plain(plain) => Text::Plain(cut(plain, CONTRIBUTION_BYTES)),
-        Text::Sealed(sealed) => Text::Sealed(sealed.clone()),
+        Text::Sealed(sealed) => Text::Sealed(*sealed),
     };
     emit(&Event::Contributed(contribution(spore, content, origin)));
 }

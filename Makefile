@@ -1,0 +1,43 @@
+# Two commands do everything: `make run` and `make test`. The others are their parts.
+
+CARGO ?= cargo
+DATA ?= data
+
+.PHONY: run test build lint bench tools data docs clean
+
+## run: build, then run the whole pipeline with a simulated population; Ctrl-C drains and stops
+run:
+	$(CARGO) build --release --locked -p sporelog
+	./target/release/sporelog --data-dir $(DATA) up --simulate
+
+## test: every test, on real data and the real binary; fetches what it needs once, into .cache/
+test: tools data
+	$(CARGO) build --locked -p sporelog
+	$(CARGO) test --locked --workspace
+
+## lint: formatting, and clippy with warnings denied
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+## bench: events per second and per CPU second, beside the floors, as a table
+bench:
+	$(CARGO) bench --locked -p integration-tests
+
+## tools: the programs that the tests need and the machine lacks
+tools:
+	./tools/install-test-tools.sh
+
+## data: the real data of the tests, by package name, checksums verified
+data:
+	./examples/fetch-collegemsg.sh
+	./examples/dpkg-changelog/fetch.sh
+
+## docs: the pages that are made from the code
+docs:
+	$(CARGO) run --locked -q -p sporelog -- docs configuration > docs/configuration.md
+	$(CARGO) run --locked -q -p sporelog -- docs metrics > docs/metrics.md
+
+clean:
+	$(CARGO) clean
+	rm -rf .cache
