@@ -1,0 +1,2 @@
+DROP TABLE producer;
+DROP TABLE position;

@@ -1,0 +1,193 @@
+//! Snapshots: the rows and positions of one moment, streamed in key order and merged into logical rows.
+
+use super::connection::open_read_only;
+use super::error::Sorted;
+use super::request::{POSITIONS, TableSql};
+use super::rows::{read_cells, read_key};
+use super::schema::physical_name;
+use super::write::read_position;
+use domain::cell::Cell;
+use domain::digest::{Digest, LogicalRow, Merger};
+use domain::merge::write_counts;
+use domain::table::{KeyColumn, Merge, PARTIAL_KEY, Slot, Table};
+use domain::{Projection, Topic, TopicPartition};
+use pipeline::{Position, StoreError};
+use rusqlite::{Connection, Row, Rows, params};
+use std::path::Path;
+
+/// One read transaction on a connection of its own. While it lives, the write-ahead log cannot be cut: keep it
+/// no longer than needed.
+#[derive(Debug)]
+pub struct Snapshot {
+    connection: Connection,
+}
+
+/// A row as it is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredRow {
+    /// The declared key's bytes.
+    pub key: Vec<u8>,
+    /// The partition it was folded from, for a part of a partial table.
+    pub part: Option<TopicPartition>,
+    /// The cells, in slot order.
+    pub cells: Vec<Cell>,
+}
+
+impl Snapshot {
+    /// Opens a snapshot of the store in this file, beside the process that writes it, if there is one.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::begin(open_read_only(path).sorted()?)
+    }
+
+    pub(super) fn begin(connection: Connection) -> Result<Self, StoreError> {
+        // The transaction starts with its first read.
+        connection.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema;").sorted()?;
+        Ok(Self { connection })
+    }
+
+    /// The positions of a projection, of partitions that it has read, sorted by partition.
+    pub fn positions(&self, projection: &Projection) -> Result<Vec<Position>, StoreError> {
+        let mut statement = self.connection.prepare(POSITIONS).sorted()?;
+        let mut rows = statement.query(params![projection.name, projection.version]).sorted()?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().sorted()? {
+            found.extend(read_position(row, read_partition(row, 10)?).sorted()?);
+        }
+        found.sort_unstable_by_key(|position: &Position| position.tp);
+        Ok(found)
+    }
+
+    /// Visits the stored rows of a table, in key order, one at a time.
+    pub fn stored_rows(
+        &self,
+        projection: &Projection,
+        table: &'static Table,
+        mut visit: impl FnMut(StoredRow) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let reader = RowReader::new(table);
+        let mut statement = self.connection.prepare(&reader.scan_sql(projection)).sorted()?;
+        let mut rows = statement.query([]).sorted()?;
+        while let Some(row) = rows.next().sorted()? {
+            visit(reader.read(row)?)?;
+        }
+        Ok(())
+    }
+
+    /// Visits the logical rows of a table, in key order, one at a time: parts are merged.
+    pub fn rows(
+        &self,
+        projection: &Projection,
+        table: &'static Table,
+        mut visit: impl FnMut(LogicalRow) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let sql = RowReader::new(table).scan_sql(projection);
+        let mut statement = self.connection.prepare(&sql).sorted()?;
+        let mut rows = LogicalRows::new(table, statement.query([]).sorted()?);
+        while let Some(row) = rows.next()? {
+            visit(row)?;
+        }
+        Ok(())
+    }
+
+    /// The digest of a table (I10).
+    pub fn digest(&self, projection: &Projection, table: &'static Table) -> Result<Digest, StoreError> {
+        let (mut digest, mut scratch) = (Digest::default(), Vec::new());
+        self.rows(projection, table, |row| {
+            digest.add(Digest { rows: 1, sum: row.hash(table, &mut scratch) });
+            Ok(())
+        })?;
+        Ok(digest)
+    }
+
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+/// How the rows of one table are read.
+pub(super) struct RowReader {
+    table: &'static Table,
+    key: Vec<&'static KeyColumn>,
+    slots: Vec<Slot>,
+}
+
+impl RowReader {
+    pub(super) fn new(table: &'static Table) -> Self {
+        Self { table, key: table.key.iter().collect(), slots: table.slots().collect() }
+    }
+
+    pub(super) fn scan_sql(&self, projection: &Projection) -> String {
+        TableSql::new(&physical_name(projection, self.table), self.table).scan
+    }
+
+    pub(super) fn read(&self, row: &Row<'_>) -> Result<StoredRow, StoreError> {
+        let mut key = Vec::with_capacity(64);
+        read_key(row, 0, &self.key, &mut key).sorted()?;
+        let mut next = self.key.len();
+        let part = if self.table.partial { Some(read_partition(row, next)?) } else { None };
+        next += part.map_or(0, |_| PARTIAL_KEY.len());
+        Ok(StoredRow { key, part, cells: read_cells(row, next, &self.slots).sorted()? })
+    }
+
+    /// The first stored count that is not what its state counts to.
+    fn miscount(&self, cells: &mut [Cell]) -> Option<(usize, Cell)> {
+        if !self.table.has_state() {
+            return None;
+        }
+        let counts = |ix: &usize| matches!(self.slots[*ix].column.merge, Merge::CountOf(_));
+        let stored: Vec<(usize, Cell)> =
+            (0..cells.len()).filter(counts).map(|ix| (ix, std::mem::take(&mut cells[ix]))).collect();
+        write_counts(&self.slots, cells);
+        stored.into_iter().find(|(ix, count)| cells[*ix] != *count)
+    }
+}
+
+/// The logical rows of one table, one after another.
+pub(super) struct LogicalRows<'stmt> {
+    reader: RowReader,
+    merger: Merger,
+    rows: Option<Rows<'stmt>>,
+    /// A count in the row being merged that is not the count of the state beside it.
+    miscount: Option<(usize, Cell)>,
+}
+
+impl<'stmt> LogicalRows<'stmt> {
+    pub(super) fn new(table: &'static Table, rows: Rows<'stmt>) -> Self {
+        Self { reader: RowReader::new(table), merger: Merger::new(table), rows: Some(rows), miscount: None }
+    }
+
+    pub(super) fn next(&mut self) -> Result<Option<LogicalRow>, StoreError> {
+        while let Some(rows) = &mut self.rows {
+            let Some(row) = rows.next().sorted()? else {
+                self.rows = None;
+                let miscount = self.miscount.take();
+                return Ok(self.merger.finish().map(|row| shown(row, miscount)));
+            };
+            let mut row = self.reader.read(row)?;
+            let wrong = self.reader.miscount(&mut row.cells);
+            if let Some(ended) = self.merger.push(&row.key, row.cells) {
+                return Ok(Some(shown(ended, std::mem::replace(&mut self.miscount, wrong))));
+            }
+            self.miscount = wrong.or(self.miscount.take());
+        }
+        Ok(None)
+    }
+}
+
+/// The merger counts anew. A stored count that was wrong is put back, so that a digest does not hide it.
+fn shown(mut row: LogicalRow, miscount: Option<(usize, Cell)>) -> LogicalRow {
+    if let Some((ix, count)) = miscount {
+        row.cells[ix] = count;
+    }
+    row
+}
+
+fn read_partition(row: &Row<'_>, first: usize) -> Result<TopicPartition, StoreError> {
+    let name: String = row.get(first).sorted()?;
+    let topic = Topic::from_name(&name).ok_or_else(|| {
+        StoreError::Fatal(format!(
+            "the store names the topic {name}, which this version does not know: use a newer one"
+        ))
+    })?;
+    Ok(TopicPartition::new(topic, row.get(first + 1).sorted()?))
+}

@@ -1,0 +1,117 @@
+//! Statements, from the declarations.
+
+use super::schema::{physical_name, prefix};
+use domain::Projection;
+use domain::delta::Deltas;
+use domain::table::{KeyColumn, Merge, Slot, Table};
+
+/// The statements of one table.
+#[derive(Debug)]
+pub(super) struct TableSql {
+    /// The stored key.
+    pub key: Vec<&'static KeyColumn>,
+    /// Writes one row: key, then slots.
+    pub upsert: String,
+    /// Reads the slots of the row under a key.
+    pub load: String,
+    /// Reads all rows, key then slots, in key order.
+    pub scan: String,
+}
+
+/// The statements of a projection, by the place of the table.
+#[derive(Debug)]
+pub(super) struct ProjectionSql(Vec<TableSql>);
+
+impl ProjectionSql {
+    pub(super) fn new(projection: &Projection) -> Self {
+        Self(projection.tables.iter().map(|table| TableSql::new(&physical_name(projection, table), table)).collect())
+    }
+
+    /// For deltas that do not name their projection.
+    pub(super) fn of_deltas(name: &str, version: u32, deltas: &Deltas) -> Self {
+        let prefix = prefix(name, version);
+        let table = |table: &'static Table| TableSql::new(&format!("{prefix}{}", table.name), table);
+        Self(deltas.tables().iter().map(|delta| table(delta.table())).collect())
+    }
+
+    pub(super) fn table(&self, table: &Table) -> &TableSql {
+        &self.0[table.ix]
+    }
+}
+
+impl TableSql {
+    pub(super) fn new(name: &str, table: &'static Table) -> Self {
+        let key: Vec<&'static KeyColumn> = table.stored_key().collect();
+        let keys: Vec<&str> = key.iter().map(|column| column.name).collect();
+        let slots: Vec<String> = table.slots().map(|slot| slot.name()).collect();
+        let holes = vec!["?"; keys.len() + slots.len()].join(", ");
+        let replace = table.has_state();
+        let set: Vec<String> =
+            table.slots().zip(&slots).map(|(slot, name)| format!("{name} = {}", merged(slot, name, replace))).collect();
+        let (keys_list, slots_list) = (keys.join(", "), slots.join(", "));
+        let equals: Vec<String> = keys.iter().map(|key| format!("{key} = ?")).collect();
+        Self {
+            upsert: format!(
+                "INSERT INTO {name} AS t ({keys_list}, {slots_list}) VALUES ({holes}) \
+                 ON CONFLICT ({keys_list}) DO UPDATE SET {}",
+                set.join(", ")
+            ),
+            load: format!("SELECT {slots_list} FROM {name} WHERE {}", equals.join(" AND ")),
+            scan: format!("SELECT {keys_list}, {slots_list} FROM {name} ORDER BY {keys_list}"),
+            key,
+        }
+    }
+}
+
+/// The value of a stored column after a conflict: `t` is the row that is there, `excluded` the delta. Null means
+/// "not touched" in every merge kind but a register, where a stamp says that null was written.
+fn merged(slot: Slot, name: &str, replace: bool) -> String {
+    if replace {
+        return format!("excluded.{name}");
+    }
+    match slot.column.merge {
+        Merge::Once => format!("coalesce(t.{name}, excluded.{name})"),
+        Merge::Sum => format!("coalesce(t.{name} + excluded.{name}, t.{name}, excluded.{name})"),
+        Merge::Min => format!("coalesce(min(t.{name}, excluded.{name}), t.{name}, excluded.{name})"),
+        Merge::Max => format!("coalesce(max(t.{name}, excluded.{name}), t.{name}, excluded.{name})"),
+        Merge::Or => format!("or_bits(t.{name}, excluded.{name})"),
+        Merge::Latest => {
+            let stamp = Slot { stamp: true, ..slot }.name();
+            format!("CASE WHEN excluded.{stamp} > coalesce(t.{stamp}, x'') THEN excluded.{name} ELSE t.{name} END")
+        }
+        Merge::State(_) | Merge::CountOf(_) => format!("excluded.{name}"),
+    }
+}
+
+/// Claims a partition.
+pub(super) const CLAIM: &str =
+    "INSERT INTO position (projection, version, topic, partition, epoch) VALUES (?, ?, ?, ?, 1)
+ ON CONFLICT DO UPDATE SET epoch = epoch + 1
+ RETURNING epoch, first_offset, next_offset, watermark_us, last_append_us, applied, duplicate, ignored, dead, holes";
+
+/// Reads a position.
+pub(super) const POSITION: &str =
+    "SELECT epoch, first_offset, next_offset, watermark_us, last_append_us, applied, duplicate, ignored, dead, holes
+ FROM position WHERE projection = ? AND version = ? AND topic = ? AND partition = ?";
+
+/// Reads all positions of a projection.
+pub(super) const POSITIONS: &str =
+    "SELECT epoch, first_offset, next_offset, watermark_us, last_append_us, applied, duplicate, ignored, dead, holes,
+ topic, partition FROM position WHERE projection = ? AND version = ? AND first_offset IS NOT NULL
+ ORDER BY topic, partition";
+
+/// Moves a position, if it is where the worker left it and still the worker's (I3). `IS` also finds the row of a
+/// partition that was claimed but never read.
+pub(super) const ADVANCE: &str =
+    "UPDATE position SET first_offset = ?, next_offset = ?, watermark_us = ?, last_append_us = ?,
+ applied = ?, duplicate = ?, ignored = ?, dead = ?, holes = ?
+ WHERE projection = ? AND version = ? AND topic = ? AND partition = ? AND epoch = ? AND next_offset IS ?";
+
+/// Reads a producer's mark.
+pub(super) const MARK: &str =
+    "SELECT seq FROM producer WHERE projection = ? AND version = ? AND topic = ? AND partition = ? AND producer_id = ?";
+
+/// Raises a producer's mark.
+pub(super) const RAISE_MARK: &str =
+    "INSERT INTO producer (projection, version, topic, partition, producer_id, seq) VALUES (?, ?, ?, ?, ?, ?)
+ ON CONFLICT DO UPDATE SET seq = max(seq, excluded.seq)";
