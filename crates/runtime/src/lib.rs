@@ -5,4 +5,5 @@ pub mod health;
 pub mod http;
 pub mod lifecycle;
 pub mod metrics;
+pub mod observe;
 pub mod telemetry;
