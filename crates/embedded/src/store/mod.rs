@@ -15,7 +15,7 @@
 //! # Operation
 //! | the table has | how a batch is written |
 //! |---|---|
-//! | no state column | blind: one upsert per row whose merge expressions follow from the declaration |
+//! | no state column | blind: one upsert per row, of the columns that it touches, merged as declared |
 //! | a state column | replaced: the worker has loaded and merged the row before |
 //!
 //! | file | what it holds |

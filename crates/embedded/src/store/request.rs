@@ -2,6 +2,7 @@
 
 use super::schema::{physical_name, prefix};
 use domain::Projection;
+use domain::cell::Cell;
 use domain::delta::Deltas;
 use domain::table::{KeyColumn, Merge, Slot, Table};
 
@@ -10,8 +11,11 @@ use domain::table::{KeyColumn, Merge, Slot, Table};
 pub(super) struct TableSql {
     /// The stored key.
     pub key: Vec<&'static KeyColumn>,
-    /// Writes one row: key, then slots.
-    pub upsert: String,
+    /// Whether rows arrive whole and are replaced.
+    replace: bool,
+    /// The physical name.
+    name: String,
+    slots: Vec<Slot>,
     /// Reads the slots of the row under a key.
     pub load: String,
     /// Reads all rows, key then slots, in key order.
@@ -43,23 +47,71 @@ impl TableSql {
     pub(super) fn new(name: &str, table: &'static Table) -> Self {
         let key: Vec<&'static KeyColumn> = table.stored_key().collect();
         let keys: Vec<&str> = key.iter().map(|column| column.name).collect();
-        let slots: Vec<String> = table.slots().map(|slot| slot.name()).collect();
-        let holes = vec!["?"; keys.len() + slots.len()].join(", ");
-        let replace = table.has_state();
-        let set: Vec<String> =
-            table.slots().zip(&slots).map(|(slot, name)| format!("{name} = {}", merged(slot, name, replace))).collect();
-        let (keys_list, slots_list) = (keys.join(", "), slots.join(", "));
+        let slots: Vec<Slot> = table.slots().collect();
+        let names: Vec<String> = slots.iter().map(Slot::name).collect();
+        let (keys_list, slots_list) = (keys.join(", "), names.join(", "));
         let equals: Vec<String> = keys.iter().map(|key| format!("{key} = ?")).collect();
         Self {
-            upsert: format!(
-                "INSERT INTO {name} AS t ({keys_list}, {slots_list}) VALUES ({holes}) \
-                 ON CONFLICT ({keys_list}) DO UPDATE SET {}",
-                set.join(", ")
-            ),
             load: format!("SELECT {slots_list} FROM {name} WHERE {}", equals.join(" AND ")),
             scan: format!("SELECT {keys_list}, {slots_list} FROM {name} ORDER BY {keys_list}"),
+            replace: table.has_state(),
+            name: name.to_owned(),
             key,
+            slots,
         }
+    }
+
+    /// Writes one row: its key, then the slots that are touched.
+    pub(super) fn upsert(&self, touched: Touched) -> String {
+        let keys: Vec<&str> = self.key.iter().map(|column| column.name).collect();
+        let slots: Vec<(Slot, String)> = touched.of(&self.slots).map(|slot| (*slot, slot.name())).collect();
+        let names: Vec<&str> = keys.iter().copied().chain(slots.iter().map(|(_, name)| name.as_str())).collect();
+        let set: Vec<String> =
+            slots.iter().map(|(slot, name)| format!("{name} = {}", merged(*slot, name, self.replace))).collect();
+        format!(
+            "INSERT INTO {} AS t ({}) VALUES ({}) ON CONFLICT ({}) DO UPDATE SET {}",
+            self.name,
+            names.join(", "),
+            vec!["?"; names.len()].join(", "),
+            keys.join(", "),
+            set.join(", ")
+        )
+    }
+
+    /// The slots that a row touches. Null means "not touched", but in rows that are replaced, and in a register
+    /// with a stamp. Narrow rows are not looked at: they are written whole.
+    pub(super) fn touched(&self, cells: &[Cell]) -> Touched {
+        if self.replace || cells.len() <= NARROW || cells.len() > Touched::MOST {
+            return Touched::ALL;
+        }
+        let mut touched = 0;
+        for (ix, slot) in self.slots.iter().enumerate() {
+            let decides = if slot.column.merge == Merge::Latest && !slot.stamp { &cells[ix + 1] } else { &cells[ix] };
+            touched |= u128::from(!decides.is_null()) << ix;
+        }
+        if touched == 0 { Touched::ALL } else { Touched(touched) }
+    }
+}
+
+/// Rows of up to so many slots are written whole.
+const NARROW: usize = 8;
+
+/// A set of slots: a wide row mostly touches few, and only those are written and merged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Touched(u128);
+
+impl Touched {
+    const MOST: usize = 128;
+    /// Every slot.
+    pub(super) const ALL: Self = Self(u128::MAX);
+
+    /// Those of the items, one per slot, whose slot is touched.
+    pub(super) fn of<T>(self, items: &[T]) -> impl Iterator<Item = &T> {
+        items
+            .iter()
+            .enumerate()
+            .filter(move |(ix, _)| self.0 == u128::MAX || self.0 >> ix & 1 == 1)
+            .map(|(_, item)| item)
     }
 }
 

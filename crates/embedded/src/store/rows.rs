@@ -46,9 +46,13 @@ pub(super) fn bind_key(
     Ok(columns.len() + 1)
 }
 
-/// Binds a row's cells, from parameter `first` on.
-pub(super) fn bind_cells(statement: &mut Statement<'_>, first: usize, cells: &[Cell]) -> Result<()> {
-    for (ix, cell) in cells.iter().enumerate() {
+/// Binds cells, from parameter `first` on.
+pub(super) fn bind_cells<'c>(
+    statement: &mut Statement<'_>,
+    first: usize,
+    cells: impl Iterator<Item = &'c Cell>,
+) -> Result<()> {
+    for (ix, cell) in cells.enumerate() {
         statement.raw_bind_parameter(first + ix, CellRef(cell))?;
     }
     Ok(())

@@ -1,12 +1,12 @@
 //! What happens inside a writing transaction.
 
 use super::error::Sorted;
-use super::request::{ADVANCE, CLAIM, ProjectionSql, RAISE_MARK, TableSql};
+use super::request::{ADVANCE, CLAIM, ProjectionSql, RAISE_MARK, TableSql, Touched};
 use super::rows::{bind_cells, bind_key};
 use domain::delta::{Deltas, TableDelta};
 use domain::{Projection, TopicPartition};
 use pipeline::{Advance, Claimed, Counts, Flush, Mark, Position, StoreError};
-use rusqlite::{Connection, Row, TransactionBehavior, params};
+use rusqlite::{CachedStatement, Connection, Row, TransactionBehavior, params};
 
 /// Runs `work` in one transaction that holds the write lock from its start; rolls back where it fails.
 pub(super) fn transaction<T>(
@@ -116,11 +116,26 @@ pub(super) fn rows(connection: &Connection, sql: &ProjectionSql, deltas: &Deltas
         .try_for_each(|delta| table_rows(connection, sql.table(delta.table()), delta))
 }
 
+/// Statements kept at hand per table and commit; rows that touch yet other columns are written whole.
+const SHAPES: usize = 16;
+
 fn table_rows(connection: &Connection, sql: &TableSql, delta: &TableDelta) -> Result<(), StoreError> {
-    let mut statement = connection.prepare_cached(&sql.upsert).sorted()?;
+    let mut whole = connection.prepare_cached(&sql.upsert(Touched::ALL)).sorted()?;
+    let mut shapes: Vec<(Touched, CachedStatement<'_>)> = Vec::new();
     for ix in delta.sorted() {
-        let first = bind_key(&mut statement, &sql.key, delta.key(ix))?;
-        bind_cells(&mut statement, first, delta.cells(ix)).sorted()?;
+        let mut touched = sql.touched(delta.cells(ix));
+        let mut at = shapes.iter().position(|(held, _)| *held == touched);
+        if at.is_none() && touched != Touched::ALL {
+            if shapes.len() < SHAPES {
+                at = Some(shapes.len());
+                shapes.push((touched, connection.prepare_cached(&sql.upsert(touched)).sorted()?));
+            } else {
+                touched = Touched::ALL;
+            }
+        }
+        let statement = at.map_or(&mut whole, |at| &mut shapes[at].1);
+        let first = bind_key(statement, &sql.key, delta.key(ix))?;
+        bind_cells(statement, first, touched.of(delta.cells(ix))).sorted()?;
         statement.raw_execute().sorted()?;
     }
     Ok(())
