@@ -1,1 +1,7 @@
-//! placeholder
+//! The embedded adapters: the SQLite log and the SQLite stores.
+
+pub mod appender;
+pub mod folder;
+pub mod log;
+pub mod socket;
+pub mod store;

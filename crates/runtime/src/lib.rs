@@ -7,3 +7,4 @@ pub mod lifecycle;
 pub mod metrics;
 pub mod observe;
 pub mod telemetry;
+pub mod topics;

@@ -1,6 +1,6 @@
 //! The command line: global flags, the list of verbs, and what every verb shares.
 
-use crate::verbs::{completions, deadletter, docs, schema, sql, up, verify};
+use crate::verbs::{completions, deadletter, docs, schema, sql, topics, up, verify};
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use runtime::config::{Config, Layers};
@@ -74,6 +74,8 @@ pub enum Verb {
     Deadletter(deadletter::Args),
     /// Check the schemas of the events.
     Schema(schema::Args),
+    /// Compare the log with the topics file.
+    Topics(topics::Args),
     /// Print a completion script for a shell.
     Completions(completions::Args),
     /// Print a page of the documentation that is made from the code.
@@ -120,6 +122,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
             Verb::Verify(args) => verify::run(args, config).await,
             Verb::Deadletter(args) => deadletter::run(args, config).await,
             Verb::Schema(args) => schema::run(args, config).await,
+            Verb::Topics(args) => topics::run(args, config).await,
             Verb::Completions(_) | Verb::Docs(_) => Ok(ExitCode::SUCCESS),
         }
     })

@@ -5,5 +5,6 @@ pub mod deadletter;
 pub mod docs;
 pub mod schema;
 pub mod sql;
+pub mod topics;
 pub mod up;
 pub mod verify;

@@ -1,11 +1,12 @@
 //! Dead letters as read from their topic.
 
-use crate::log_file::LogFile;
+use crate::log_file::each_record;
 use anyhow::Result;
 use domain::{Topic, TopicPartition};
 use pipeline::Record;
 use pipeline::deadletter::DeadLetter;
 use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
 
 /// Bytes of the record that a list shows.
 const BEGINNING: usize = 24;
@@ -58,11 +59,11 @@ impl Wanted {
 }
 
 /// The newest `limit` of the wanted letters, each once, in the order in which they were written.
-pub fn collect(log: &LogFile, wanted: &Wanted, limit: usize) -> Result<Vec<Letter>> {
+pub async fn collect(dir: &Path, wanted: &Wanted, limit: usize) -> Result<Vec<Letter>> {
     let mut seen = HashSet::new();
     let mut newest = BTreeMap::new();
     let mut strangers = 0_u64;
-    log.records(Topic::DeadLetter, |record: &Record<'_>| {
+    each_record(dir, Topic::DeadLetter, |record: &Record<'_>| {
         let Some(head) = DeadLetter::parse(record.headers) else {
             strangers += 1;
             return;
@@ -75,7 +76,8 @@ pub fn collect(log: &LogFile, wanted: &Wanted, limit: usize) -> Result<Vec<Lette
         if newest.len() > limit {
             newest.pop_first();
         }
-    })?;
+    })
+    .await?;
     if strangers > 0 {
         tracing::warn!(
             records = strangers,

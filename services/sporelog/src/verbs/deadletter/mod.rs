@@ -3,7 +3,6 @@
 mod letters;
 mod show;
 
-use crate::log_file::LogFile;
 use crate::render::{Answer, Format, Value, time_text};
 use anyhow::Result;
 use domain::{Topic, TopicPartition};
@@ -61,17 +60,17 @@ enum Verb {
 
 /// Lists or shows.
 pub async fn run(args: Args, config: Config) -> Result<ExitCode> {
-    let log = LogFile::open(&config.data.dir)?;
-    let mut out = std::io::stdout().lock();
+    let dir = &config.data.dir;
+    let mut out = std::io::stdout();
     match args.verb {
         Verb::List { topic, projection, limit, format } => {
             let wanted = Wanted { topic, projection, record: None };
-            list(&collect(&log, &wanted, limit)?, format, &mut out)?;
+            list(&collect(dir, &wanted, limit).await?, format, &mut out)?;
             Ok(ExitCode::SUCCESS)
         }
         Verb::Show { record, bytes } => {
             let wanted = Wanted { record: Some(record), ..Wanted::default() };
-            let letters = collect(&log, &wanted, usize::MAX)?;
+            let letters = collect(dir, &wanted, usize::MAX).await?;
             if letters.is_empty() {
                 anyhow::bail!(
                     "{}/{} is no dead letter: `sporelog deadletter list` names those there are",

@@ -1,0 +1,173 @@
+//! Reading a log again, up to given offsets, beside the process that writes it: a member of no group.
+
+use super::reader::PageLimit;
+use super::schema::{Layout, end_of, layout_of, offset_of, open_reader, record_id, sql};
+use domain::{Topic, TopicPartition};
+use pipeline::{GroupOffset, LogError, LogRange, Page, Polled, Source};
+use rusqlite::{Connection, OptionalExtension as _, params};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// A log opened for reading only. Nothing is written, not even the wake-up of the process that holds it.
+#[derive(Debug)]
+pub struct LogView {
+    conn: Connection,
+    layout: Layout,
+}
+
+impl LogView {
+    /// Opens the log of a data folder.
+    ///
+    /// # Errors
+    /// Where there is none, or it cannot be read.
+    pub fn open(dir: &Path) -> Result<Self, LogError> {
+        if !dir.join(super::schema::FILE).is_file() {
+            let hint = "start `sporelog up` or `sporelog import` first, or name another data folder";
+            return Err(LogError::Fatal(format!("{} holds no log: {hint}", dir.display())));
+        }
+        let conn = open_reader(dir)?;
+        let layout = layout_of(&conn)?;
+        Ok(Self { conn, layout })
+    }
+
+    /// The partitions of these topics.
+    #[must_use]
+    pub fn partitions(&self, topics: &[Topic]) -> Vec<TopicPartition> {
+        let of = |topic: &Topic| {
+            let topic = *topic;
+            (0..self.layout.partitions(topic).unwrap_or(0)).map(move |ix| TopicPartition::new(topic, ix))
+        };
+        topics.iter().flat_map(of).collect()
+    }
+
+    /// The next offset to be appended to a partition.
+    ///
+    /// # Errors
+    /// Where the log cannot be read.
+    pub fn end(&self, tp: TopicPartition) -> Result<i64, LogError> {
+        Ok(end_of(&self.conn, self.layout.slot(tp)?)?.0)
+    }
+
+    /// The offsets that a group has committed.
+    ///
+    /// # Errors
+    /// Where the log cannot be read.
+    pub fn committed(&self, group: &str, tps: &[TopicPartition]) -> Result<Vec<GroupOffset>, LogError> {
+        let select = "SELECT next_offset, metadata FROM group_offset WHERE grp = ?1 AND slot = ?2";
+        let mut select = self.conn.prepare_cached(select).map_err(sql)?;
+        let mut found = Vec::new();
+        for tp in tps {
+            let row = select.query_row(params![group, self.layout.slot(*tp)?], |row| Ok((row.get(0)?, row.get(1)?)));
+            if let Some((next_offset, metadata)) = row.optional().map_err(sql)? {
+                found.push(GroupOffset { tp: *tp, next_offset, metadata });
+            }
+        }
+        Ok(found)
+    }
+
+    fn first_from(&self, tp: TopicPartition, offset: i64) -> Result<Option<i64>, LogError> {
+        let slot = self.layout.slot(tp)?;
+        let select = "SELECT id FROM record WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT 1";
+        let bounds = params![record_id(slot, offset), record_id(slot + 1, 0)];
+        let found = self.conn.query_row(select, bounds, |row| row.get(0)).optional().map_err(sql)?;
+        Ok(found.map(offset_of))
+    }
+
+    fn page(&self, tp: TopicPartition, from: i64, end: i64, limit: PageLimit) -> Result<Page, LogError> {
+        let slot = self.layout.slot(tp)?;
+        let select = "SELECT id, append_us, key, value, headers FROM record WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3";
+        let mut select = self.conn.prepare_cached(select).map_err(sql)?;
+        let bounds = params![record_id(slot, from), record_id(slot, end), limit.records as i64];
+        let mut rows = select.query(bounds).map_err(sql)?;
+        let (mut page, mut bytes) = (Page::new(tp), 0);
+        page.set_log_end(end);
+        while let Some(row) = rows.next().map_err(sql)? {
+            let part = |ix| row.get_ref(ix)?.as_blob().map_err(rusqlite::Error::from);
+            let (key, value, headers) = (part(2).map_err(sql)?, part(3).map_err(sql)?, part(4).map_err(sql)?);
+            page.push(offset_of(row.get(0).map_err(sql)?), row.get(1).map_err(sql)?, key, value, headers);
+            bytes += key.len() + value.len() + headers.len();
+            if bytes > limit.bytes {
+                break;
+            }
+        }
+        Ok(page)
+    }
+}
+
+/// A source that reads a log again from first offsets to ends, then cancels its token: the worker commits what is
+/// in flight and stops.
+#[derive(Debug)]
+pub struct Replay {
+    view: LogView,
+    /// Where to start and end, by partition.
+    bounds: BTreeMap<TopicPartition, LogRange>,
+    cursors: BTreeMap<TopicPartition, i64>,
+    announced: bool,
+    done: CancellationToken,
+    limit: PageLimit,
+}
+
+impl Replay {
+    /// A replay of these bounds; `done` is cancelled when everything was handed out.
+    #[must_use]
+    pub fn new(view: LogView, bounds: BTreeMap<TopicPartition, LogRange>, done: CancellationToken) -> Self {
+        let limit = PageLimit { bytes: 1 << 20, records: 8_192 };
+        Self { view, bounds, cursors: BTreeMap::new(), announced: false, done, limit }
+    }
+}
+
+impl Source for Replay {
+    async fn next(&mut self, _: Duration) -> Result<Polled, LogError> {
+        if !self.announced {
+            self.announced = true;
+            return Ok(Polled::Assigned(self.bounds.keys().copied().collect()));
+        }
+        for (tp, cursor) in &mut self.cursors {
+            let end = self.bounds.get(tp).map_or(0, |bounds| bounds.end);
+            if *cursor >= end {
+                continue;
+            }
+            let page = self.view.page(*tp, *cursor, end, self.limit)?;
+            let Some(last) = page.len().checked_sub(1) else {
+                *cursor = end;
+                continue;
+            };
+            *cursor = page.record(last).offset + 1;
+            return Ok(Polled::Page(page));
+        }
+        self.done.cancel();
+        Ok(Polled::Idle)
+    }
+
+    async fn range(&mut self, tp: TopicPartition) -> Result<LogRange, LogError> {
+        self.bounds.get(&tp).copied().ok_or(LogError::NotOwner(tp))
+    }
+
+    async fn offset_at(&mut self, tp: TopicPartition, _: i64) -> Result<i64, LogError> {
+        let from = self.bounds.get(&tp).map_or(0, |bounds| bounds.start);
+        Ok(self.view.first_from(tp, from)?.unwrap_or(from))
+    }
+
+    async fn seek(&mut self, tp: TopicPartition, offset: i64) -> Result<(), LogError> {
+        self.cursors.insert(tp, offset);
+        Ok(())
+    }
+
+    async fn assignment(&mut self) -> Result<Vec<TopicPartition>, LogError> {
+        Ok(self.bounds.keys().copied().collect())
+    }
+
+    async fn release(&mut self, _: &[TopicPartition]) -> Result<(), LogError> {
+        Ok(())
+    }
+
+    async fn committed(&mut self, _: &[TopicPartition]) -> Result<Vec<GroupOffset>, LogError> {
+        Ok(Vec::new())
+    }
+
+    async fn commit(&mut self, _: &[GroupOffset]) -> Result<(), LogError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,234 @@
+//! What travels over the socket: requests to append and their answers, as frames of bounded length.
+//!
+//! | frame | form (integers big-endian) |
+//! |---|---|
+//! | any | length of the rest: u32, id of the request: u64, body |
+//! | request | records: u32; each: topic name (u8 length), key, value, headers (u32 length each) |
+//! | answer | 0, records: u32; each: topic name (u8 length), partition: u32, offset: i64 |
+//! | error | 1 unavailable, 2 refused, 3 fatal; then the text |
+
+use crate::log::Placed;
+use domain::{Topic, TopicPartition};
+use pipeline::{Headers, LogError, OutRecord};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+
+/// The longest frame, in bytes: the largest record (8 MiB) and room for others beside it.
+pub(super) const MAX_FRAME: usize = 16 << 20;
+
+const ID: usize = 8;
+
+/// The answer to a request.
+pub(super) type Answer = Result<Vec<Placed>, LogError>;
+
+/// Reads a frame: its id and body. None at the orderly end of the stream.
+pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Option<(u64, Vec<u8>)>> {
+    let length = match stream.read_u32().await {
+        Ok(length) => length as usize,
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    if !(ID..=MAX_FRAME).contains(&length) {
+        let text = format!("a frame of {length} bytes: is the other process of the same version?");
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, text));
+    }
+    let id = stream.read_u64().await?;
+    let mut body = vec![0; length - ID];
+    stream.read_exact(&mut body).await?;
+    Ok(Some((id, body)))
+}
+
+/// The bytes of a record in a request.
+pub(super) fn size(record: &OutRecord) -> usize {
+    1 + record.topic.name().len() + 12 + record.key.len() + record.value.len() + record.headers.as_bytes().len()
+}
+
+/// A request as a frame; none where it would be too long.
+pub(super) fn request(id: u64, records: &[OutRecord]) -> Option<Vec<u8>> {
+    let body = 4 + records.iter().map(size).sum::<usize>();
+    let mut frame = start(id, body)?;
+    frame.extend_from_slice(&(records.len() as u32).to_be_bytes());
+    for record in records {
+        put_name(&mut frame, record.topic);
+        for part in [record.key.as_slice(), &record.value, record.headers.as_bytes()] {
+            frame.extend_from_slice(&(part.len() as u32).to_be_bytes());
+            frame.extend_from_slice(part);
+        }
+    }
+    Some(frame)
+}
+
+/// An answer as a frame.
+pub(super) fn answer(id: u64, answer: &Answer) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    match answer {
+        Ok(placed) => {
+            body.push(0);
+            body.extend_from_slice(&(placed.len() as u32).to_be_bytes());
+            for (tp, offset) in placed {
+                put_name(&mut body, tp.topic);
+                body.extend_from_slice(&tp.partition.to_be_bytes());
+                body.extend_from_slice(&offset.to_be_bytes());
+            }
+        }
+        Err(error) => {
+            let (kind, text) = match error {
+                LogError::Unavailable(text) => (1, text.clone()),
+                LogError::Refused(text) => (2, text.clone()),
+                LogError::NotOwner(_) | LogError::Fatal(_) => (3, error.to_string()),
+            };
+            body.push(kind);
+            body.extend_from_slice(text.as_bytes());
+        }
+    }
+    let mut frame = start(id, body.len())?;
+    frame.extend_from_slice(&body);
+    Some(frame)
+}
+
+fn start(id: u64, body: usize) -> Option<Vec<u8>> {
+    let length = u32::try_from(ID + body).ok().filter(|length| *length as usize <= MAX_FRAME)?;
+    let mut frame = Vec::with_capacity(4 + ID + body);
+    frame.extend_from_slice(&length.to_be_bytes());
+    frame.extend_from_slice(&id.to_be_bytes());
+    Some(frame)
+}
+
+fn put_name(bytes: &mut Vec<u8>, topic: Topic) {
+    bytes.push(topic.name().len() as u8);
+    bytes.extend_from_slice(topic.name().as_bytes());
+}
+
+/// The records of a request's body; an error is told to the sender.
+pub(super) fn read_request(body: &[u8]) -> Result<Vec<OutRecord>, LogError> {
+    let mut rest = Rest(body);
+    let count = rest.u32()?;
+    let mut records = Vec::new();
+    for _ in 0..count {
+        let topic = rest.topic()?;
+        let (key, value) = (rest.part()?.to_vec(), rest.part()?.to_vec());
+        let mut headers = Headers::default();
+        for (name, value) in Headers::pairs(rest.part()?) {
+            headers.push(name, value);
+        }
+        records.push(OutRecord { topic, key, value, headers });
+    }
+    rest.end().map(|()| records)
+}
+
+/// The answer in a body.
+pub(super) fn read_answer(body: &[u8]) -> Answer {
+    let Some((kind, rest)) = body.split_first() else { return Err(malformed()) };
+    let text = || String::from_utf8_lossy(rest).into_owned();
+    match kind {
+        0 => {}
+        1 => return Err(LogError::Unavailable(text())),
+        2 => return Err(LogError::Refused(text())),
+        _ => return Err(LogError::Fatal(text())),
+    }
+    let mut rest = Rest(rest);
+    let mut placed = Vec::new();
+    for _ in 0..rest.u32()? {
+        let tp = TopicPartition::new(rest.topic()?, rest.u32()?);
+        placed.push((tp, i64::from_be_bytes(rest.array()?)));
+    }
+    rest.end().map(|()| placed)
+}
+
+fn malformed() -> LogError {
+    LogError::Fatal("a malformed frame on the socket: use the same version of sporelog in both processes".to_owned())
+}
+
+/// Bytes still to be read.
+struct Rest<'a>(&'a [u8]);
+
+impl<'a> Rest<'a> {
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], LogError> {
+        let (head, tail) = self.0.split_first_chunk::<N>().ok_or_else(malformed)?;
+        self.0 = tail;
+        Ok(*head)
+    }
+
+    fn u32(&mut self) -> Result<u32, LogError> {
+        self.array().map(u32::from_be_bytes)
+    }
+
+    fn take(&mut self, length: usize) -> Result<&'a [u8], LogError> {
+        let (head, tail) = self.0.split_at_checked(length).ok_or_else(malformed)?;
+        self.0 = tail;
+        Ok(head)
+    }
+
+    fn part(&mut self) -> Result<&'a [u8], LogError> {
+        let length = self.u32()? as usize;
+        self.take(length)
+    }
+
+    fn topic(&mut self) -> Result<Topic, LogError> {
+        let [length] = self.array()?;
+        let name = std::str::from_utf8(self.take(usize::from(length))?).map_err(|_| malformed())?;
+        let unknown = || LogError::Fatal(format!("`{name}` is not a topic here: use the same version of sporelog in both processes"));
+        Topic::from_name(name).ok_or_else(unknown)
+    }
+
+    fn end(&self) -> Result<(), LogError> {
+        if self.0.is_empty() { Ok(()) } else { Err(malformed()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn bytes() -> impl Strategy<Value = Vec<u8>> {
+        prop::collection::vec(any::<u8>(), 0..40)
+    }
+
+    prop_compose! {
+        fn record()(topic in 0..Topic::ALL.len(), key in bytes(), value in bytes(), name in "[a-z]{0,9}", held in bytes()) -> OutRecord {
+            let mut headers = Headers::default();
+            headers.push(&name, &held);
+            OutRecord { topic: Topic::ALL[topic], key, value, headers }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_request_comes_back_as_it_was(id in any::<u64>(), records in prop::collection::vec(record(), 0..8)) {
+            let frame = request(id, &records).unwrap();
+            prop_assert_eq!(u32::from_be_bytes(*frame.first_chunk().unwrap()) as usize, frame.len() - 4);
+            prop_assert_eq!(&frame[4..12], &id.to_be_bytes());
+            prop_assert_eq!(read_request(&frame[12..]).unwrap(), records);
+        }
+
+        #[test]
+        fn an_answer_comes_back_as_it_was(placed in prop::collection::vec((0..Topic::ALL.len(), any::<u32>(), any::<i64>()), 0..8)) {
+            let tp = |(topic, partition, offset): (usize, _, _)| (TopicPartition::new(Topic::ALL[topic], partition), offset);
+            let placed: Vec<Placed> = placed.into_iter().map(tp).collect();
+            let frame = answer(7, &Ok(placed.clone())).unwrap();
+            prop_assert_eq!(read_answer(&frame[12..]).unwrap(), placed);
+        }
+
+        #[test]
+        fn noise_is_an_error_and_nothing_else(body in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = read_request(&body);
+            let _ = read_answer(&body);
+        }
+    }
+
+    #[test]
+    fn errors_keep_their_kind() {
+        let kinds = [LogError::Unavailable("a".into()), LogError::Refused("b".into()), LogError::Fatal("c".into())];
+        for error in kinds {
+            let text = format!("{error:?}");
+            let frame = answer(7, &Err(error)).unwrap();
+            assert_eq!(format!("{:?}", read_answer(&frame[12..]).unwrap_err()), text);
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_is_no_frame() {
+        let record = OutRecord { topic: Topic::ALL[0], key: Vec::new(), value: vec![0; MAX_FRAME], headers: Headers::default() };
+        assert_eq!(request(1, &[record]), None);
+    }
+}

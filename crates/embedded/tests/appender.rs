@@ -1,0 +1,100 @@
+//! Appends from where the log is not: who opens it, what happens when the holder goes, and requests in flight.
+
+use domain::topics::TopicSpec;
+use domain::{Topic, TopicPartition};
+use embedded::appender::Appender;
+use embedded::folder::DataFolder;
+use embedded::log::{Log, LogOptions};
+use embedded::socket::AppendServer;
+use pipeline::{LogError, SystemClock};
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use testkit::log_suite::record;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::UnixStream;
+
+const TOPIC: Topic = Topic::AgentState;
+const DEADLINE: Duration = Duration::from_secs(30);
+
+fn topics() -> Vec<TopicSpec> {
+    vec![TopicSpec { topic: TOPIC, partitions: 1, replication: 1, configs: BTreeMap::new(), events: Vec::new() }]
+}
+
+async fn appender(dir: &Path) -> Appender {
+    Appender::connect(dir, &topics(), LogOptions::default()).await.unwrap()
+}
+
+fn hold(dir: &Path) -> Log {
+    let folder = Arc::new(DataFolder::open(dir).unwrap());
+    Log::open_held(folder, &topics(), LogOptions::default(), SystemClock::new()).unwrap()
+}
+
+#[tokio::test]
+async fn the_first_opens_the_log_the_second_goes_through_it_and_takes_over() {
+    let temp = tempfile::tempdir().unwrap();
+    let first = appender(temp.path()).await;
+    let second = appender(temp.path()).await;
+    assert!(first.is_local().await && !second.is_local().await);
+    assert_eq!(first.append(vec![record(TOPIC, "k", "1")]).await.unwrap()[0].1, 0);
+    assert_eq!(second.append(vec![record(TOPIC, "k", "2")]).await.unwrap()[0].1, 1);
+    drop(first);
+    let taken = async {
+        // What was in flight when the holder went may fail once; the next append decides anew.
+        loop {
+            if let Ok(placed) = second.append(vec![record(TOPIC, "k", "3")]).await {
+                return placed[0].1;
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(DEADLINE, taken).await.unwrap(), 2);
+    assert!(second.is_local().await);
+}
+
+#[tokio::test]
+async fn many_requests_in_flight_are_appended_in_their_order() {
+    let temp = tempfile::tempdir().unwrap();
+    let log = hold(temp.path());
+    tokio::spawn(AppendServer::bind(temp.path()).unwrap().serve(log.clone()));
+    let appender = appender(temp.path()).await;
+    let mut flights = Vec::new();
+    for n in 0..300_u32 {
+        flights.push(appender.submit(vec![record(TOPIC, "k", n.to_be_bytes())]).await.unwrap());
+    }
+    for (n, flight) in flights.into_iter().enumerate() {
+        assert_eq!(flight.placed().await.unwrap(), [(TopicPartition::new(TOPIC, 0), n as i64)]);
+    }
+    let large: Vec<_> = (0..40).map(|_| record(TOPIC, "k", vec![1; 400_000])).collect();
+    let offsets: Vec<i64> = appender.append(large).await.unwrap().into_iter().map(|(_, offset)| offset).collect();
+    assert!(offsets.into_iter().eq(300..340), "a request that is cut into frames keeps its order");
+}
+
+#[tokio::test]
+async fn a_refusal_comes_back_as_such_and_the_connection_lives() {
+    let temp = tempfile::tempdir().unwrap();
+    let log = hold(temp.path());
+    tokio::spawn(AppendServer::bind(temp.path()).unwrap().serve(log.clone()));
+    let appender = appender(temp.path()).await;
+    let refused = appender.append(vec![record(TOPIC, "k", vec![0; 9 << 20])]).await;
+    assert!(matches!(refused, Err(LogError::Refused(_))), "{refused:?}");
+    let unknown = appender.append(vec![record(Topic::PolicyAudit, "k", "v")]).await;
+    assert!(matches!(unknown, Err(LogError::Fatal(_))), "{unknown:?}");
+    appender.append(vec![record(TOPIC, "k", "v")]).await.unwrap();
+}
+
+#[tokio::test]
+async fn noise_on_the_socket_harms_nobody_else() {
+    let temp = tempfile::tempdir().unwrap();
+    let log = hold(temp.path());
+    tokio::spawn(AppendServer::bind(temp.path()).unwrap().serve(log.clone()));
+    let socket = temp.path().join("sporelog.sock");
+    assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+    for noise in [&[0xff; 64][..], &[0, 0, 0, 20, 1], b"GET / HTTP/1.1\r\n\r\n"] {
+        let mut stream = UnixStream::connect(&socket).await.unwrap();
+        stream.write_all(noise).await.unwrap();
+    }
+    appender(temp.path()).await.append(vec![record(TOPIC, "k", "v")]).await.unwrap();
+    assert_eq!(log.end(TopicPartition::new(TOPIC, 0)).unwrap(), 1);
+}

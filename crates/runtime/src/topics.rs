@@ -1,0 +1,74 @@
+//! Reading `topics.yaml`. What it means is the domain's affair: [`domain::topics`].
+
+use domain::topics::{TopicSpec, TopicsError, TopicsFile};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// The file that the binary carries, for where none is named.
+const BUILT_IN: &str = include_str!("../../../topics.yaml");
+
+/// Why the topics cannot be read.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error("{path} cannot be read: {source}; name the topics file with log.topics_file, or leave that out for the built-in one", path = .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// It is not the YAML that is wanted.
+    #[error("{file}: {reason}")]
+    Yaml {
+        /// The file.
+        file: String,
+        /// What is wrong, with line and column.
+        reason: String,
+    },
+    /// What it says cannot be.
+    #[error(transparent)]
+    Topics(#[from] TopicsError),
+}
+
+/// The topics of a file, or of the built-in one, under a profile; the profile "" is the file as it stands.
+///
+/// # Errors
+/// Where the file cannot be read, is not as wanted, or has no such profile.
+pub fn load(file: Option<&Path>, profile: &str) -> Result<Vec<TopicSpec>, LoadError> {
+    let (name, text) = match file {
+        None => ("the built-in topics.yaml".to_owned(), BUILT_IN.to_owned()),
+        Some(path) => {
+            let failed = |source| LoadError::File { path: path.to_owned(), source };
+            (path.display().to_string(), std::fs::read_to_string(path).map_err(failed)?)
+        }
+    };
+    let yaml = |error: serde_yaml_ng::Error| LoadError::Yaml { file: name, reason: error.to_string() };
+    let topics: TopicsFile = serde_yaml_ng::from_str(&text).map_err(yaml)?;
+    Ok(topics.desired((!profile.is_empty()).then_some(profile))?.topics)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::Topic;
+
+    #[test]
+    fn the_built_in_file_has_the_local_profile() {
+        let partitions = |profile: &str| {
+            let topics = load(None, profile).unwrap();
+            topics.iter().find(|spec| spec.topic == Topic::AgentPresence).unwrap().partitions
+        };
+        assert_eq!((partitions(""), partitions("local")), (100, 10));
+        let error = load(None, "moon").unwrap_err().to_string();
+        assert!(error.contains("`moon`") && error.contains("local"), "{error}");
+    }
+
+    #[test]
+    fn a_wrong_file_is_named_with_its_line() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "replication: 3\ntopcs: {}\n").unwrap();
+        let error = load(Some(file.path()), "local").unwrap_err().to_string();
+        assert!(error.contains("topcs") && error.contains(&file.path().display().to_string()), "{error}");
+    }
+}
