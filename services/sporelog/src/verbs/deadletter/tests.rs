@@ -1,13 +1,16 @@
 //! Against a log file with a few dead letters.
 
 use super::*;
+use domain::topics::TopicSpec;
 use embedded::log::Log;
 use pipeline::deadletter::dead_letter;
 use pipeline::{DeadKind, DeadReason, Record};
 
 async fn folder() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let topics = runtime::topics::load(None, "local").unwrap();
+    let topic = Topic::DeadLetter;
+    let (configs, events) = Default::default();
+    let topics = [TopicSpec { topic, partitions: 2, replication: 1, configs, events }];
     let log = Log::open(dir.path(), &topics).unwrap();
     let letter = |topic, offset, projection| {
         let tp = TopicPartition::new(topic, 3);
