@@ -1,0 +1,71 @@
+//! What can go wrong with an import as a whole. A bad row is no error: it is a [`super::Reject`].
+
+use pipeline::LogError;
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// A mistake in a mapping, at a line of it.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("line {line}: {reason}")]
+pub struct MappingError {
+    /// The line of the mapping, from 1.
+    pub line: usize,
+    /// What is wrong there, and what would be right.
+    pub reason: String,
+}
+
+/// An import that cannot start or go on.
+#[derive(Debug, Error)]
+pub enum ImportError {
+    /// The mapping is wrong.
+    #[error("mapping {}, {error}", path.display())]
+    Mapping {
+        /// The mapping's file.
+        path: PathBuf,
+        /// The mistake.
+        #[source]
+        error: MappingError,
+    },
+    /// A file cannot be read or written.
+    #[error("{action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The input is not a file of its format.
+    #[error("{}, line {line}: {reason}", path.display())]
+    Format {
+        /// The input.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The input changed between the pass that hashes it and the pass that reads it.
+    #[error("{} changed while it was imported: import it again", .0.display())]
+    Changed(PathBuf),
+    /// The log does not take the events.
+    #[error("cannot publish: {0}")]
+    Publish(#[from] LogError),
+    /// The state of an earlier import of this file cannot be read.
+    #[error("{} is not readable as the state of an import ({reason}); remove it to begin again: what the log holds already is not doubled", path.display())]
+    State {
+        /// The state file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+}
+
+impl ImportError {
+    pub(crate) fn io(action: &'static str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::Io { action, path, source }
+    }
+}

@@ -1,0 +1,119 @@
+//! What the tests of the importer share: files, a publisher that keeps what it got, a clock that stands.
+
+#![allow(dead_code, reason = "each test uses its part")]
+
+use pipeline::{Clock, LogError, OutRecord, Publisher};
+use producer::import::{Import, ImportError, Options, Report};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// 2026-01-01T00:00:00Z.
+pub const NOW_US: i64 = 1_767_225_600_000_000;
+
+/// A clock that stands.
+pub struct Standing;
+
+impl Clock for Standing {
+    fn now_us(&self) -> i64 {
+        NOW_US
+    }
+    fn monotonic_us(&self) -> i64 {
+        0
+    }
+    async fn sleep(&self, _wait: Duration) {}
+}
+
+/// Keeps what it got; refuses after that many batches.
+#[derive(Default)]
+pub struct Kept {
+    pub records: Vec<OutRecord>,
+    pub batches: usize,
+    pub fail_after: Option<usize>,
+}
+
+impl Publisher for Kept {
+    async fn publish(&mut self, records: Vec<OutRecord>) -> Result<(), LogError> {
+        if self.fail_after == Some(self.batches) {
+            return Err(LogError::Unavailable("scripted".into()));
+        }
+        self.batches += 1;
+        self.records.extend(records);
+        Ok(())
+    }
+}
+
+impl Kept {
+    pub fn json(&self) -> Vec<Value> {
+        let schemas = codec::Schemas::embedded().unwrap();
+        self.records.iter().map(|record| codec::to_json(&schemas, &record.value).unwrap()).collect()
+    }
+
+    /// The values of one field, in order.
+    pub fn field(&self, path: &str) -> Vec<Value> {
+        self.json().iter().map(|event| event.pointer(path).cloned().unwrap_or(Value::Null)).collect()
+    }
+}
+
+/// A folder with a mapping and an input.
+pub struct Case {
+    pub folder: tempfile::TempDir,
+    pub options: Options,
+}
+
+impl Case {
+    pub fn new(mapping: &str, name: &str, content: impl AsRef<[u8]>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("map.toml"), mapping).unwrap();
+        std::fs::write(folder.path().join(name), content).unwrap();
+        let mut options = Options::new(folder.path().join(name), folder.path().join("map.toml"));
+        options.state_dir = Some(folder.path().join("imports"));
+        Self { folder, options }
+    }
+
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        std::fs::write(self.folder.path().join(name), content).unwrap();
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn import(&self, publisher: &mut Kept) -> Result<Report, ImportError> {
+        import(&self.options, publisher)
+    }
+
+    /// Imports all, and gives the records.
+    pub fn run(&self) -> Kept {
+        let mut kept = Kept::default();
+        self.import(&mut kept).unwrap();
+        kept
+    }
+
+    /// The message of an import that fails.
+    pub fn refused(&self) -> String {
+        self.import(&mut Kept::default()).unwrap_err().to_string()
+    }
+}
+
+pub fn import(options: &Options, publisher: &mut Kept) -> Result<Report, ImportError> {
+    let import = Import::prepare(options.clone())?;
+    block_on(import.run(publisher, &Standing, &CancellationToken::new(), &mut |_| ()))
+}
+
+pub fn dry_run(options: &Options, first: usize) -> (Report, Vec<Value>) {
+    let mut shown = Vec::new();
+    let import = Import::prepare(options.clone()).unwrap();
+    let report = block_on(import.dry_run(&Standing, first, &mut |event| shown.push(event))).unwrap();
+    (report, shown)
+}
+
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+/// The repository's root.
+pub fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
