@@ -16,8 +16,8 @@ use std::process::ExitCode;
 const AFTER_HELP: &str = "\
 Examples:
   sporelog sql --tables
-  sporelog sql 'SELECT agent_id, count(*) AS sent FROM interactions GROUP BY 1 ORDER BY 2 DESC LIMIT 10'
-  sporelog sql \"SELECT time_text(max(last_us)) FROM contact\"
+  sporelog sql \"SELECT agent_id, count(*) AS sent FROM interactions WHERE direction = 'out' GROUP BY 1 ORDER BY 2 DESC LIMIT 10\"
+  sporelog sql \"SELECT time_text(max(last_at)) FROM contact\"
   sporelog sql --format csv --file questions.sql > answers.csv
   echo 'SELECT * FROM freshness' | sporelog sql --format json
   sporelog sql \"SELECT name, type FROM pragma_table_info('contact')\"      the columns of a table

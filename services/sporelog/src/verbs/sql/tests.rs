@@ -72,3 +72,20 @@ fn a_folder_without_a_store_is_explained() {
     let error = open::open(&dir.path().join("none")).unwrap_err().to_string();
     assert!(error.contains("none yet: start `sporelog up`"), "{error}");
 }
+
+#[test]
+fn the_examples_of_the_help_can_be_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(embedded::store::Store::open(dir.path().join(embedded::store::STORE_FILE)).unwrap());
+    let quoted =
+        |line: &'static str| line.split(['"', '\'']).nth(1).map(|_| line).filter(|line| line.contains("SELECT"));
+    let mut asked = 0;
+    for line in AFTER_HELP.lines().filter(|line| line.contains("sporelog ")).filter_map(quoted) {
+        let start = line.find("SELECT").unwrap();
+        let quote = line[..start].chars().next_back().unwrap();
+        let end = start + line[start..].rfind(quote).unwrap();
+        ask(&dir, &line[start..end], Format::Csv, 10).unwrap_or_else(|error| panic!("{line}: {error:#}"));
+        asked += 1;
+    }
+    assert_eq!(asked, 4);
+}
