@@ -70,7 +70,8 @@ impl Cell {
             }
             Cell::Double(value) => {
                 out.push(2);
-                out.extend_from_slice(&value.to_bits().to_be_bytes());
+                // Adding 0 makes -0.0 into 0.0: not every store keeps the sign of zero.
+                out.extend_from_slice(&(value + 0.0).to_bits().to_be_bytes());
             }
             Cell::Text(text) => encode_sized(3, text.as_bytes(), out),
             Cell::Bytes(bytes) => encode_sized(4, bytes, out),

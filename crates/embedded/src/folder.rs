@@ -50,7 +50,9 @@ impl DataFolder {
         let mut lock = private_file(&dir.join(LOCK)).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(FolderError::Held { dir: dir.to_owned(), pid: holder_of(dir) }),
+            Err(TryLockError::WouldBlock) => {
+                return Err(FolderError::Held { dir: dir.to_owned(), pid: holder_of(dir) });
+            }
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
         lock.set_len(0).map_err(failed)?;

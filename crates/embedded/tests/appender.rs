@@ -1,5 +1,7 @@
 //! Appends from where the log is not: who opens it, what happens when the holder goes, and requests in flight.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use domain::topics::TopicSpec;
 use domain::{Topic, TopicPartition};
 use embedded::appender::Appender;

@@ -1,5 +1,7 @@
 //! The suite of every log, on the embedded one: directly, and with appends over the socket.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use domain::Topic;
 use domain::topics::TopicSpec;
 use embedded::appender::Appender;
@@ -16,7 +18,13 @@ const TOPIC: Topic = Topic::AgentState;
 const PARTITIONS: u32 = 5;
 
 fn topics() -> Vec<TopicSpec> {
-    vec![TopicSpec { topic: TOPIC, partitions: PARTITIONS, replication: 1, configs: BTreeMap::new(), events: Vec::new() }]
+    vec![TopicSpec {
+        topic: TOPIC,
+        partitions: PARTITIONS,
+        replication: 1,
+        configs: BTreeMap::new(),
+        events: Vec::new(),
+    }]
 }
 
 fn options() -> LogOptions {

@@ -43,8 +43,8 @@ pub fn load(file: Option<&Path>, profile: &str) -> Result<Vec<TopicSpec>, LoadEr
             (path.display().to_string(), std::fs::read_to_string(path).map_err(failed)?)
         }
     };
-    let yaml = |error: serde_yaml_ng::Error| LoadError::Yaml { file: name, reason: error.to_string() };
-    let topics: TopicsFile = serde_yaml_ng::from_str(&text).map_err(yaml)?;
+    let yaml = |error: serde_saphyr::Error| LoadError::Yaml { file: name, reason: error.to_string() };
+    let topics: TopicsFile = serde_saphyr::from_str(&text).map_err(yaml)?;
     Ok(topics.desired((!profile.is_empty()).then_some(profile))?.topics)
 }
 

@@ -64,7 +64,12 @@ fn a_wrong_file_is_named() {
 fn an_empty_cluster_gets_every_topic_and_others_are_left_alone() {
     let desired = file(3).desired(Some("local")).unwrap();
     let mut actual = Actual { cluster_id: "here".to_owned(), topics: Vec::new() };
-    actual.topics.push(ActualTopic { name: "of.others".to_owned(), partitions: 9, replication: 9, configs: BTreeMap::new() });
+    actual.topics.push(ActualTopic {
+        name: "of.others".to_owned(),
+        partitions: 9,
+        replication: 9,
+        configs: BTreeMap::new(),
+    });
     let plan = plan(&desired, &actual);
     assert_eq!(plan.changes.len(), Topic::ALL.len());
     assert!(plan.refusals.is_empty());

@@ -148,12 +148,15 @@ impl Assigner {
     fn rebalance(&mut self, group: &str, now_us: i64) {
         let Some(held) = self.groups.get_mut(group) else { return };
         let counts = self.partitions.iter();
-        let all: Vec<TopicPartition> =
-            counts.flat_map(|(topic, count)| (0..*count).map(|partition| TopicPartition::new(*topic, partition))).collect();
+        let all: Vec<TopicPartition> = counts
+            .flat_map(|(topic, count)| (0..*count).map(|partition| TopicPartition::new(*topic, partition)))
+            .collect();
         held.targets = balance(&all, &held.members, &held.targets);
-        let misplaced: Vec<TopicPartition> = held.states.iter().filter_map(|(tp, state)| {
-            (held.targets.get(tp) != Some(&state.member())).then_some(*tp)
-        }).collect();
+        let misplaced: Vec<TopicPartition> = held
+            .states
+            .iter()
+            .filter_map(|(tp, state)| (held.targets.get(tp) != Some(&state.member())).then_some(*tp))
+            .collect();
         misplaced.iter().for_each(|tp| held.revoke(*tp, now_us + self.grace_us));
         held.settle(now_us);
     }

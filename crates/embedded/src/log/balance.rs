@@ -95,7 +95,8 @@ mod tests {
 
     fn counts(plan: &BTreeMap<TopicPartition, MemberId>, members: u64, topic: Option<Topic>) -> (usize, usize) {
         let of = |member| {
-            let mine = plan.iter().filter(|(tp, owner)| **owner == member && topic.is_none_or(|topic| tp.topic == topic));
+            let mine =
+                plan.iter().filter(|(tp, owner)| **owner == member && topic.is_none_or(|topic| tp.topic == topic));
             mine.count()
         };
         let all: Vec<usize> = (0..members).map(of).collect();

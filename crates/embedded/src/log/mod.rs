@@ -114,7 +114,12 @@ impl Log {
     }
 
     /// Opens the log of a folder that this process holds, and keeps holding it until the log has closed.
-    pub fn open_held<C>(folder: Arc<DataFolder>, topics: &[TopicSpec], options: LogOptions, clock: C) -> Result<Self, LogError>
+    pub fn open_held<C>(
+        folder: Arc<DataFolder>,
+        topics: &[TopicSpec],
+        options: LogOptions,
+        clock: C,
+    ) -> Result<Self, LogError>
     where
         C: Clock + Send + Sync + 'static,
     {
@@ -123,7 +128,12 @@ impl Log {
     }
 
     /// Opens the log with these options and this clock. The caller sees to it that no other process does.
-    pub fn open_with<C>(dir: impl AsRef<Path>, topics: &[TopicSpec], options: LogOptions, clock: C) -> Result<Self, LogError>
+    pub fn open_with<C>(
+        dir: impl AsRef<Path>,
+        topics: &[TopicSpec],
+        options: LogOptions,
+        clock: C,
+    ) -> Result<Self, LogError>
     where
         C: Clock + Send + Sync + 'static,
     {
@@ -142,10 +152,12 @@ impl Log {
         let (ends, last_us) = Writer::recover(&conn, layout.slots())?;
         let shared = Arc::new(Shared::new(layout, ends, &options, clock));
         let checkpoint_bytes = options.checkpoint_bytes;
-        let writer = Writer { conn, shared: shared.clone(), last_us, checkpoint_bytes, since_checkpoint: checkpoint_bytes };
+        let writer =
+            Writer { conn, shared: shared.clone(), last_us, checkpoint_bytes, since_checkpoint: checkpoint_bytes };
         let (requests, queue) = mpsc::channel();
         let thread = std::thread::Builder::new().name("log-writer".to_owned());
-        let thread = thread.spawn(move || writer.run(&queue)).map_err(|error| LogError::Unavailable(error.to_string()))?;
+        let thread =
+            thread.spawn(move || writer.run(&queue)).map_err(|error| LogError::Unavailable(error.to_string()))?;
         let room = Arc::new(Semaphore::new(options.queue_bytes.clamp(1, Semaphore::MAX_PERMITS)));
         let (requests, writer) = (Some(requests), Some(thread));
         Ok(Self(Arc::new(Inner { dir, options, cluster_id, shared, room, requests, writer, _folder: folder })))

@@ -40,7 +40,8 @@ impl LogReader {
         if from >= end {
             return Ok(page);
         }
-        let select = "SELECT id, append_us, key, value, headers FROM record WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3";
+        let select =
+            "SELECT id, append_us, key, value, headers FROM record WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3";
         let mut select = self.conn.prepare_cached(select).map_err(sql)?;
         let bounds = params![record_id(slot, from.max(0)), record_id(slot, end), limit.records.max(1) as i64];
         let mut rows = select.query(bounds).map_err(sql)?;

@@ -77,7 +77,8 @@ impl LogView {
 
     fn page(&self, tp: TopicPartition, from: i64, end: i64, limit: PageLimit) -> Result<Page, LogError> {
         let slot = self.layout.slot(tp)?;
-        let select = "SELECT id, append_us, key, value, headers FROM record WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3";
+        let select =
+            "SELECT id, append_us, key, value, headers FROM record WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3";
         let mut select = self.conn.prepare_cached(select).map_err(sql)?;
         let bounds = params![record_id(slot, from), record_id(slot, end), limit.records as i64];
         let mut rows = select.query(bounds).map_err(sql)?;

@@ -82,7 +82,8 @@ pub(super) fn open_writer(dir: &Path, options: &LogOptions) -> Result<Connection
     let io = |error: std::io::Error| LogError::Fatal(format!("{} cannot be opened: {error}", path.display()));
     private_file(&path).map_err(io)?;
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(io)?;
-    let conn = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(sql)?;
+    let conn = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .map_err(sql)?;
     conn.busy_timeout(BUSY_TIMEOUT).map_err(sql)?;
     conn.pragma_update(None, "journal_mode", "WAL").map_err(sql)?;
     conn.pragma_update(None, "synchronous", "FULL").map_err(sql)?;
@@ -173,7 +174,12 @@ pub(super) fn sql(error: rusqlite::Error) -> LogError {
     match error.sqlite_error_code() {
         Some(Code::DiskFull) => LogError::Unavailable(format!("no room for log.db: free disk space ({error})")),
         Some(
-            Code::SystemIoFailure | Code::DatabaseBusy | Code::DatabaseLocked | Code::OutOfMemory | Code::CannotOpen | Code::ReadOnly,
+            Code::SystemIoFailure
+            | Code::DatabaseBusy
+            | Code::DatabaseLocked
+            | Code::OutOfMemory
+            | Code::CannotOpen
+            | Code::ReadOnly,
         ) => LogError::Unavailable(format!("log.db: {error}")),
         Some(Code::TooBig) => LogError::Refused(error.to_string()),
         Some(Code::DatabaseCorrupt | Code::NotADatabase) => {

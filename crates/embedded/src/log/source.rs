@@ -108,7 +108,10 @@ impl EmbeddedSource {
         Duration::from_micros(u64::try_from(left_us).unwrap_or(0))
     }
 
-    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<Result<T, LogError>>) -> Request) -> Result<T, LogError> {
+    async fn ask<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<Result<T, LogError>>) -> Request,
+    ) -> Result<T, LogError> {
         let (reply, answer) = oneshot::channel();
         self.log.request(request(reply))?;
         answer.await.unwrap_or_else(|_| Err(super::stopped()))

@@ -136,7 +136,9 @@ impl Writer {
         let mut outcomes = Vec::with_capacity(round.len());
         for request in round {
             outcomes.push(match request {
-                Request::Append { records, .. } => self.append(records, now_us, ends).map(|placed| Ok(Outcome::Placed(placed))),
+                Request::Append { records, .. } => {
+                    self.append(records, now_us, ends).map(|placed| Ok(Outcome::Placed(placed)))
+                }
                 Request::Commit { group, member, offsets, .. } => self.store(group, *member, offsets),
                 Request::Committed { group, tps, .. } => self.read(group, tps).map(|read| Ok(Outcome::Read(read))),
             }?);
@@ -145,7 +147,12 @@ impl Writer {
         Ok(outcomes)
     }
 
-    fn append(&self, records: &[OutRecord], now_us: i64, ends: &mut BTreeMap<u32, i64>) -> Result<Vec<Placed>, LogError> {
+    fn append(
+        &self,
+        records: &[OutRecord],
+        now_us: i64,
+        ends: &mut BTreeMap<u32, i64>,
+    ) -> Result<Vec<Placed>, LogError> {
         let insert = "INSERT INTO record (id, append_us, key, value, headers) VALUES (?1, ?2, ?3, ?4, ?5)";
         let mut insert = self.conn.prepare_cached(insert).map_err(sql)?;
         let mut placed = Vec::with_capacity(records.len());

@@ -61,7 +61,9 @@ impl Drop for Connection {
 }
 
 pub(crate) fn lost() -> LogError {
-    LogError::Unavailable("the process that holds the data folder is gone; what was in flight may or may not be appended".to_owned())
+    LogError::Unavailable(
+        "the process that holds the data folder is gone; what was in flight may or may not be appended".to_owned(),
+    )
 }
 
 /// Cuts records into runs that fit a frame each.
@@ -71,7 +73,11 @@ fn chunks(records: Vec<OutRecord>) -> Result<Vec<Vec<OutRecord>>, LogError> {
     for record in records {
         let size = frame::size(&record);
         if size + 64 > frame::MAX_FRAME {
-            return Err(LogError::Refused(format!("{size} bytes for {}, a frame holds {}", record.topic, frame::MAX_FRAME)));
+            return Err(LogError::Refused(format!(
+                "{size} bytes for {}, a frame holds {}",
+                record.topic,
+                frame::MAX_FRAME
+            )));
         }
         bytes = bytes.saturating_add(size);
         match chunks.last_mut().filter(|_| bytes <= FRAME_BYTES) {
@@ -85,7 +91,11 @@ fn chunks(records: Vec<OutRecord>) -> Result<Vec<Vec<OutRecord>>, LogError> {
     Ok(chunks)
 }
 
-async fn write(mut output: BufWriter<OwnedWriteHalf>, mut queue: mpsc::Receiver<(Vec<OutRecord>, Reply)>, waiting: Waiting) {
+async fn write(
+    mut output: BufWriter<OwnedWriteHalf>,
+    mut queue: mpsc::Receiver<(Vec<OutRecord>, Reply)>,
+    waiting: Waiting,
+) {
     let mut id = 0;
     while let Some((records, reply)) = queue.recv().await {
         id += 1;
@@ -93,7 +103,8 @@ async fn write(mut output: BufWriter<OwnedWriteHalf>, mut queue: mpsc::Receiver<
             let _ = reply.send(Err(LogError::Refused("the request is too long for a frame".to_owned())));
             continue;
         };
-        let accepted = waiting.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(|held| held.push_back((id, reply)));
+        let accepted =
+            waiting.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(|held| held.push_back((id, reply)));
         let sent = async {
             output.write_all(&bytes).await?;
             if queue.is_empty() { output.flush().await } else { Ok(()) }
@@ -130,7 +141,12 @@ mod tests {
 
     #[test]
     fn requests_are_cut_between_records() {
-        let record = |bytes| OutRecord { topic: Topic::ALL[0], key: Vec::new(), value: vec![0; bytes], headers: Headers::default() };
+        let record = |bytes| OutRecord {
+            topic: Topic::ALL[0],
+            key: Vec::new(),
+            value: vec![0; bytes],
+            headers: Headers::default(),
+        };
         let sizes = [3 << 20, 1 << 19, 2 << 20, 8 << 20, 10];
         let cut = chunks(sizes.iter().map(|size| record(*size)).collect()).unwrap();
         assert_eq!(cut.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1, 1, 1]);

@@ -166,7 +166,9 @@ impl<'a> Rest<'a> {
     fn topic(&mut self) -> Result<Topic, LogError> {
         let [length] = self.array()?;
         let name = std::str::from_utf8(self.take(usize::from(length))?).map_err(|_| malformed())?;
-        let unknown = || LogError::Fatal(format!("`{name}` is not a topic here: use the same version of sporelog in both processes"));
+        let unknown = || {
+            LogError::Fatal(format!("`{name}` is not a topic here: use the same version of sporelog in both processes"))
+        };
         Topic::from_name(name).ok_or_else(unknown)
     }
 
@@ -228,7 +230,8 @@ mod tests {
 
     #[test]
     fn what_is_too_long_is_no_frame() {
-        let record = OutRecord { topic: Topic::ALL[0], key: Vec::new(), value: vec![0; MAX_FRAME], headers: Headers::default() };
+        let record =
+            OutRecord { topic: Topic::ALL[0], key: Vec::new(), value: vec![0; MAX_FRAME], headers: Headers::default() };
         assert_eq!(request(1, &[record]), None);
     }
 }

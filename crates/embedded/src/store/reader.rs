@@ -8,8 +8,7 @@ use super::schema::physical_name;
 use super::write::read_position;
 use domain::cell::Cell;
 use domain::digest::{Digest, LogicalRow, Merger};
-use domain::merge::write_counts;
-use domain::table::{KeyColumn, Merge, PARTIAL_KEY, Slot, Table};
+use domain::table::{KeyColumn, PARTIAL_KEY, Slot, Table};
 use domain::{Projection, Topic, TopicPartition};
 use pipeline::{Position, StoreError};
 use rusqlite::{Connection, Row, Rows, params};
@@ -129,17 +128,6 @@ impl RowReader {
         Ok(StoredRow { key, part, cells: read_cells(row, next, &self.slots).sorted()? })
     }
 
-    /// The first stored count that is not what its state counts to.
-    fn miscount(&self, cells: &mut [Cell]) -> Option<(usize, Cell)> {
-        if !self.table.has_state() {
-            return None;
-        }
-        let counts = |ix: &usize| matches!(self.slots[*ix].column.merge, Merge::CountOf(_));
-        let stored: Vec<(usize, Cell)> =
-            (0..cells.len()).filter(counts).map(|ix| (ix, std::mem::take(&mut cells[ix]))).collect();
-        write_counts(&self.slots, cells);
-        stored.into_iter().find(|(ix, count)| cells[*ix] != *count)
-    }
 }
 
 /// The logical rows of one table, one after another.
@@ -147,39 +135,27 @@ pub(super) struct LogicalRows<'stmt> {
     reader: RowReader,
     merger: Merger,
     rows: Option<Rows<'stmt>>,
-    /// A count in the row being merged that is not the count of the state beside it.
-    miscount: Option<(usize, Cell)>,
 }
 
 impl<'stmt> LogicalRows<'stmt> {
     pub(super) fn new(table: &'static Table, rows: Rows<'stmt>) -> Self {
-        Self { reader: RowReader::new(table), merger: Merger::new(table), rows: Some(rows), miscount: None }
+        Self { reader: RowReader::new(table), merger: Merger::new(table), rows: Some(rows) }
     }
 
     pub(super) fn next(&mut self) -> Result<Option<LogicalRow>, StoreError> {
         while let Some(rows) = &mut self.rows {
             let Some(row) = rows.next().sorted()? else {
                 self.rows = None;
-                let miscount = self.miscount.take();
-                return Ok(self.merger.finish().map(|row| shown(row, miscount)));
+                return Ok(self.merger.finish());
             };
-            let mut row = self.reader.read(row)?;
-            let wrong = self.reader.miscount(&mut row.cells);
-            if let Some(ended) = self.merger.push(&row.key, row.cells) {
-                return Ok(Some(shown(ended, std::mem::replace(&mut self.miscount, wrong))));
+            let row = self.reader.read(row)?;
+            let ended = self.merger.push(&row.key, row.cells);
+            if ended.is_some() {
+                return Ok(ended);
             }
-            self.miscount = wrong.or(self.miscount.take());
         }
         Ok(None)
     }
-}
-
-/// The merger counts anew. A stored count that was wrong is put back, so that a digest does not hide it.
-fn shown(mut row: LogicalRow, miscount: Option<(usize, Cell)>) -> LogicalRow {
-    if let Some((ix, count)) = miscount {
-        row.cells[ix] = count;
-    }
-    row
 }
 
 fn read_partition(row: &Row<'_>, first: usize) -> Result<TopicPartition, StoreError> {
