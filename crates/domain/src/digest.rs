@@ -63,8 +63,9 @@ impl LogicalRow {
 pub struct Merger {
     slots: Vec<Slot>,
     held: Option<LogicalRow>,
-    /// By how much the counts that were stored differ from their states: 0, unless somebody changed a cell.
-    excess: Vec<i64>,
+    /// By how much the stored counts differ from their states, or none where one is missing: 0, unless somebody
+    /// changed a cell.
+    excess: Vec<Option<i64>>,
 }
 
 impl Merger {
@@ -72,7 +73,7 @@ impl Merger {
     #[must_use]
     pub fn new(table: &'static Table) -> Self {
         let slots: Vec<Slot> = table.slots().collect();
-        Self { excess: vec![0; slots.len()], slots, held: None }
+        Self { excess: vec![Some(0); slots.len()], slots, held: None }
     }
 
     /// Takes the next stored row, by its declared key; gives back the logical row that it ended, if it did.
@@ -94,8 +95,10 @@ impl Merger {
         let mut row = self.held.take()?;
         write_counts(&self.slots, &mut row.cells);
         for (cell, excess) in row.cells.iter_mut().zip(&mut self.excess) {
-            if let Cell::Int(count) = cell {
-                *count += std::mem::take(excess);
+            match (&mut *cell, excess.replace(0)) {
+                (Cell::Int(count), Some(excess)) => *count += excess,
+                (_, Some(_)) => {}
+                (_, None) => *cell = Cell::Null,
             }
         }
         Some(row)
@@ -110,8 +113,11 @@ impl Merger {
         write_counts(&self.slots, &mut derived);
         for ((slot, excess), cells) in self.slots.iter().zip(&mut self.excess).zip(stored.iter().zip(&derived)) {
             if let (Merge::CountOf(_), Cell::Int(derived)) = (slot.column.merge, cells.1) {
-                let stored = if let Cell::Int(stored) = cells.0 { *stored } else { -1 };
-                *excess += stored - derived;
+                let Cell::Int(stored) = cells.0 else {
+                    *excess = None;
+                    continue;
+                };
+                *excess = excess.map(|excess| excess + stored - derived);
             }
         }
     }

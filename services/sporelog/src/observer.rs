@@ -1,29 +1,26 @@
-//! What a worker tells, as metrics and health; and a place to hold it, so that a test can kill the process there.
+//! A worker's observer that can hold it at a step, so that a test can kill the process just there.
 
 use domain::TopicPartition;
 use pipeline::{Committed, DeadKind, Observer, Step};
-use runtime::health::WorkerHealth;
-use runtime::metrics::{Commit, Paused, WorkerMetrics};
+use runtime::observe::WorkerObserver;
 use std::cell::Cell;
 
 /// The environment variable that holds a worker: `role:step:count`. At the count-th time that a worker of the role
 /// reaches the step it prints `held at STEP` and stands still for ever.
 pub const HOLD_AT: &str = "SPORELOG_TEST_HOLD_AT";
 
-/// Observes one worker.
+/// Passes everything on, and holds the worker where a test asks for it.
 #[derive(Debug)]
 pub struct RoleObserver {
-    metrics: WorkerMetrics,
-    health: WorkerHealth,
-    waiting: Cell<bool>,
+    inner: WorkerObserver,
     hold: Option<(Step, Cell<u32>)>,
 }
 
 impl RoleObserver {
-    /// An observer of a worker of this role, that writes to these.
-    pub fn new(role: &str, metrics: WorkerMetrics, health: WorkerHealth) -> Self {
+    /// Wraps the observer of a worker of this role.
+    pub fn new(role: &str, inner: WorkerObserver) -> Self {
         let hold = std::env::var(HOLD_AT).ok().and_then(|text| parse(role, &text));
-        Self { metrics, health, waiting: Cell::new(false), hold }
+        Self { inner, hold }
     }
 }
 
@@ -46,64 +43,42 @@ impl Observer for RoleObserver {
     }
 
     fn committed(&self, committed: &Committed<'_>) {
-        let counts = committed.counts;
-        let outcomes = [counts.applied, counts.duplicate, counts.ignored, counts.dead, counts.holes];
-        let (oldest, newest) = committed.append_us;
-        self.metrics.committed(&Commit {
-            outcomes: outcomes.map(|count| u64::try_from(count).unwrap_or_default()),
-            records: committed.records,
-            bytes: committed.bytes,
-            rows: committed.rows,
-            commit_us: committed.commit_us,
-            latency_us: [committed.now_us - oldest, committed.now_us - newest],
-        });
-        for position in committed.positions {
-            let watermark_us = (position.watermark_us != i64::MIN).then_some(position.watermark_us);
-            let (topic, partition) = (position.tp.topic.name(), position.tp.partition);
-            self.metrics.position(topic, partition, position.next_offset, watermark_us, position.gap());
-        }
+        self.inner.committed(committed);
     }
 
     fn lag(&self, tp: TopicPartition, records: i64) {
-        self.metrics.lag(tp.topic.name(), tp.partition, records);
+        self.inner.lag(tp, records);
     }
 
     fn owned(&self, tps: &[TopicPartition]) {
-        let owned: Vec<_> = tps.iter().map(|tp| (tp.topic.name(), tp.partition)).collect();
-        self.metrics.owned(&owned);
+        self.inner.owned(tps);
     }
 
     fn dead(&self, kind: DeadKind) {
-        self.metrics.dead(kind.label());
+        self.inner.dead(kind);
     }
 
     fn row_cache(&self, hits: usize, misses: usize) {
-        self.metrics.row_cache(hits, misses);
+        self.inner.row_cache(hits, misses);
     }
 
     fn in_flight(&self, bytes: usize) {
-        self.metrics.in_flight(bytes);
+        self.inner.in_flight(bytes);
     }
 
     fn fenced(&self) {
-        self.metrics.fenced();
+        self.inner.fenced();
     }
 
-    fn horizon_shortened(&self, _: TopicPartition) {
-        self.metrics.horizon_shortened();
+    fn horizon_shortened(&self, tp: TopicPartition) {
+        self.inner.horizon_shortened(tp);
     }
 
     fn paused(&self, reason: &str) {
-        self.metrics.retried();
-        self.metrics.paused(Some(Paused::of(reason)));
-        self.health.paused(reason);
-        self.waiting.set(true);
+        self.inner.paused(reason);
     }
 
     fn ready(&self) {
-        if self.waiting.replace(false) {
-            self.metrics.paused(None);
-        }
-        self.health.ready();
+        self.inner.ready();
     }
 }

@@ -11,6 +11,7 @@ use runtime::config::Config;
 use runtime::health::Health;
 use runtime::lifecycle::{BoxError, Supervisor};
 use runtime::metrics::Metrics;
+use runtime::observe::WorkerObserver;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -85,7 +86,7 @@ impl Roles {
         let (options, member) = (options.clone(), name.clone());
         supervisor.spawn(&name, move |cancel| async move {
             let source = log.join(projection.name, projection.topics, &member)?;
-            let observer = RoleObserver::new(role, metrics, health);
+            let observer = RoleObserver::new(role, WorkerObserver::new(metrics, health));
             let start = Start { source, log, store, schemas, observer, options, cancel };
             let ended: Ended = run(start).await.map_err(Into::into);
             ended
