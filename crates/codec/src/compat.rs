@@ -45,11 +45,7 @@ impl fmt::Display for Incompatibility {
             write!(f, ".{}", self.field)?;
         }
         match self.version {
-            Some(version) => write!(
-                f,
-                " against version {version}: {}; {}",
-                self.problem, self.remedy
-            ),
+            Some(version) => write!(f, " against version {version}: {}; {}", self.problem, self.remedy),
             None => write!(f, ": {}; {}", self.problem, self.remedy),
         }
     }
@@ -66,9 +62,7 @@ pub fn check(name: &str, newest: &str, frozen: &[(u32, &str)]) -> Vec<Incompatib
         remedy: remedy.to_owned(),
     };
     let mut found = Vec::new();
-    let Some((new_json, new_schema)) = parse(newest)
-        .map_err(|error| found.push(fault(None, error, "correct it")))
-        .ok()
+    let Some((new_json, new_schema)) = parse(newest).map_err(|error| found.push(fault(None, error, "correct it"))).ok()
     else {
         return found;
     };
@@ -78,27 +72,15 @@ pub fn check(name: &str, newest: &str, frozen: &[(u32, &str)]) -> Vec<Incompatib
     for (version, text) in frozen {
         let version = Some(*version);
         match parse(text) {
-            Err(error) => found.push(fault(
-                version,
-                error,
-                "restore the frozen file: it never changes",
-            )),
+            Err(error) => found.push(fault(version, error, "restore the frozen file: it never changes")),
             Ok((old_json, old_schema)) => {
                 let findings = walk::compare(&new_json, &old_json);
                 if findings.is_empty()
                     && let Some(problem) = unresolvable(&new_schema, &old_schema)
                 {
-                    found.push(fault(
-                        version,
-                        problem,
-                        "keep the type and add a new field instead",
-                    ));
+                    found.push(fault(version, problem, "keep the type and add a new field instead"));
                 }
-                found.extend(
-                    findings
-                        .into_iter()
-                        .map(|finding| finding.at(name, version)),
-                );
+                found.extend(findings.into_iter().map(|finding| finding.at(name, version)));
             }
         }
     }

@@ -63,20 +63,11 @@ pub(crate) struct WriterSchema {
 
 impl WriterSchema {
     pub(crate) fn parse(kind: EventKind, text: &str) -> Result<Self, SchemaError> {
-        let schema: Schema =
-            text.parse()
-                .map_err(
-                    |error: serde_avro_fast::schema::SchemaError| SchemaError::Invalid {
-                        name: kind.name().to_owned(),
-                        detail: error.to_string(),
-                    },
-                )?;
+        let schema: Schema = text.parse().map_err(|error: serde_avro_fast::schema::SchemaError| {
+            SchemaError::Invalid { name: kind.name().to_owned(), detail: error.to_string() }
+        })?;
         let fingerprint = u64::from_le_bytes(*schema.rabin_fingerprint());
-        Ok(Self {
-            kind,
-            schema,
-            fingerprint,
-        })
+        Ok(Self { kind, schema, fingerprint })
     }
 }
 
@@ -91,10 +82,7 @@ pub struct Embedded {
 
 impl Embedded {
     fn parse() -> Result<Self, SchemaError> {
-        let mut embedded = Self {
-            current: Vec::new(),
-            older: Vec::new(),
-        };
+        let mut embedded = Self { current: Vec::new(), older: Vec::new() };
         for source in SOURCES {
             let current = WriterSchema::parse(source.kind, source.current)?;
             for (_, text) in source.frozen {
@@ -167,12 +155,7 @@ mod tests {
         match json {
             Json::Array(items) => items.into_iter().map(strip).collect(),
             Json::Object(object) if object.contains_key("logicalType") => object["type"].clone(),
-            Json::Object(object) => Json::Object(
-                object
-                    .into_iter()
-                    .map(|(key, value)| (key, strip(value)))
-                    .collect(),
-            ),
+            Json::Object(object) => Json::Object(object.into_iter().map(|(key, value)| (key, strip(value))).collect()),
             leaf => leaf,
         }
     }
@@ -183,12 +166,7 @@ mod tests {
             let stripped = strip(serde_json::from_str(schema.schema.json()).unwrap());
             let parsed = apache_avro::Schema::parse(&stripped).unwrap();
             let reference = parsed.fingerprint::<apache_avro::rabin::Rabin>();
-            assert_eq!(
-                reference.bytes,
-                schema.fingerprint.to_le_bytes(),
-                "{}",
-                schema.kind
-            );
+            assert_eq!(reference.bytes, schema.fingerprint.to_le_bytes(), "{}", schema.kind);
         }
     }
 }

@@ -17,9 +17,7 @@ pub struct Encoder {
 
 impl fmt::Debug for Encoder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list()
-            .entries(self.kinds.iter().map(|(header, _)| header))
-            .finish()
+        f.debug_list().entries(self.kinds.iter().map(|(header, _)| header)).finish()
     }
 }
 
@@ -29,12 +27,7 @@ impl Encoder {
     pub fn new(schemas: Arc<Schemas>) -> Self {
         let kinds = EventKind::ALL
             .iter()
-            .map(|kind| {
-                (
-                    schemas.header(*kind),
-                    SerializerConfig::new(schemas.current(*kind)),
-                )
-            })
+            .map(|kind| (schemas.header(*kind), SerializerConfig::new(schemas.current(*kind))))
             .collect();
         Self { kinds }
     }
@@ -49,26 +42,16 @@ impl Encoder {
         header.write(out);
         write(event, out, config).map_err(|error| {
             out.truncate(start);
-            EncodeError {
-                event: event.kind(),
-                detail: error.to_string(),
-            }
+            EncodeError { event: event.kind(), detail: error.to_string() }
         })
     }
 }
 
 /// Appends one framed event, without an encoder's buffers.
-pub(crate) fn encode_once(
-    schemas: &Schemas,
-    event: &Event<'_>,
-    out: &mut Vec<u8>,
-) -> Result<(), EncodeError> {
+pub(crate) fn encode_once(schemas: &Schemas, event: &Event<'_>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     schemas.header(event.kind()).write(out);
     let mut config = SerializerConfig::new(schemas.current(event.kind()));
-    write(event, out, &mut config).map_err(|error| EncodeError {
-        event: event.kind(),
-        detail: error.to_string(),
-    })
+    write(event, out, &mut config).map_err(|error| EncodeError { event: event.kind(), detail: error.to_string() })
 }
 
 macro_rules! encode_kinds {

@@ -24,9 +24,7 @@ pub enum DecodeError {
         needed: usize,
     },
     /// No schema is known under that registry id.
-    #[error(
-        "schema id {id} is unknown: register it, or restart with the registry that the producer used"
-    )]
+    #[error("schema id {id} is unknown: register it, or restart with the registry that the producer used")]
     UnknownSchema {
         /// The registry's id.
         id: u32,

@@ -44,22 +44,15 @@ impl Header {
 /// # Errors
 /// `Empty`, `WrongMagic` or `Truncated`.
 pub fn parse(value: &[u8]) -> Result<(Header, &[u8]), DecodeError> {
-    let truncated = |needed| DecodeError::Truncated {
-        len: value.len(),
-        needed,
-    };
+    let truncated = |needed| DecodeError::Truncated { len: value.len(), needed };
     match value {
         [] => Err(DecodeError::Empty),
         [CONFLUENT_MAGIC, rest @ ..] => {
-            let (id, datum) = rest
-                .split_first_chunk()
-                .ok_or_else(|| truncated(CONFLUENT_LEN))?;
+            let (id, datum) = rest.split_first_chunk().ok_or_else(|| truncated(CONFLUENT_LEN))?;
             Ok((Header::Id(u32::from_be_bytes(*id)), datum))
         }
         [0xC3, 0x01, rest @ ..] => {
-            let (fingerprint, datum) = rest
-                .split_first_chunk()
-                .ok_or_else(|| truncated(SINGLE_OBJECT_LEN))?;
+            let (fingerprint, datum) = rest.split_first_chunk().ok_or_else(|| truncated(SINGLE_OBJECT_LEN))?;
             Ok((Header::Fingerprint(u64::from_le_bytes(*fingerprint)), datum))
         }
         [0xC3] => Err(truncated(SINGLE_OBJECT_LEN)),
@@ -73,20 +66,13 @@ mod tests {
 
     #[test]
     fn headers_are_read_as_written() {
-        for header in [
-            Header::Id(7),
-            Header::Id(u32::MAX),
-            Header::Fingerprint(0x0102_0304_0506_0708),
-        ] {
+        for header in [Header::Id(7), Header::Id(u32::MAX), Header::Fingerprint(0x0102_0304_0506_0708)] {
             let mut value = Vec::new();
             header.write(&mut value);
             value.push(42);
             assert_eq!(parse(&value), Ok((header, &[42][..])));
             for len in 1..value.len() - 1 {
-                assert!(
-                    matches!(parse(&value[..len]), Err(DecodeError::Truncated { .. })),
-                    "{len}"
-                );
+                assert!(matches!(parse(&value[..len]), Err(DecodeError::Truncated { .. })), "{len}");
             }
         }
         assert_eq!(parse(&[]), Err(DecodeError::Empty));

@@ -55,17 +55,9 @@ impl Schemas {
     /// Never in a build whose tests have passed.
     pub fn embedded() -> Result<Self, SchemaError> {
         let embedded = embedded()?;
-        let mut by_fingerprint: Vec<_> = embedded
-            .all()
-            .map(|schema| (schema.fingerprint, schema))
-            .collect();
+        let mut by_fingerprint: Vec<_> = embedded.all().map(|schema| (schema.fingerprint, schema)).collect();
         by_fingerprint.sort_unstable_by_key(|(fingerprint, _)| *fingerprint);
-        Ok(Self {
-            embedded,
-            by_fingerprint,
-            by_id: Vec::new(),
-            max_len: DEFAULT_MAX_LEN,
-        })
+        Ok(Self { embedded, by_fingerprint, by_id: Vec::new(), max_len: DEFAULT_MAX_LEN })
     }
 
     /// Adds a schema that a registry holds under `id`. It may be newer than this build: fields that we lack are
@@ -74,20 +66,11 @@ impl Schemas {
     /// # Errors
     /// The text is no Avro schema, or none of our events.
     pub fn with_id(mut self, id: u32, text: &str) -> Result<Self, SchemaError> {
-        let invalid = |detail: String| SchemaError::Invalid {
-            name: format!("id {id}"),
-            detail,
-        };
-        let json: serde_json::Value =
-            serde_json::from_str(text).map_err(|error| invalid(error.to_string()))?;
-        let name = json
-            .get("name")
-            .and_then(serde_json::Value::as_str)
-            .unwrap_or_default();
+        let invalid = |detail: String| SchemaError::Invalid { name: format!("id {id}"), detail };
+        let json: serde_json::Value = serde_json::from_str(text).map_err(|error| invalid(error.to_string()))?;
+        let name = json.get("name").and_then(serde_json::Value::as_str).unwrap_or_default();
         let short = name.rsplit('.').next().unwrap_or_default();
-        let kind = EventKind::from_name(short).ok_or_else(|| SchemaError::UnknownEvent {
-            name: name.to_owned(),
-        })?;
+        let kind = EventKind::from_name(short).ok_or_else(|| SchemaError::UnknownEvent { name: name.to_owned() })?;
         let parsed = WriterSchema::parse(kind, text)?;
         let registered = match self.by_fingerprint(parsed.fingerprint) {
             Some(ours) => Registered::Ours(ours),
@@ -116,11 +99,7 @@ impl Schemas {
             let schema = entry.1.schema();
             schema.kind == kind && schema.fingerprint == fingerprint
         };
-        self.by_id
-            .iter()
-            .rev()
-            .find(current)
-            .map_or(Header::Fingerprint(fingerprint), |(id, _)| Header::Id(*id))
+        self.by_id.iter().rev().find(current).map_or(Header::Fingerprint(fingerprint), |(id, _)| Header::Id(*id))
     }
 
     pub(crate) fn current(&self, kind: EventKind) -> &'static serde_avro_fast::Schema {
@@ -145,39 +124,27 @@ impl Schemas {
         self.open(value).map(|(schema, _)| schema.kind)
     }
 
-    pub(crate) fn open<'a>(
-        &self,
-        value: &'a [u8],
-    ) -> Result<(&WriterSchema, &'a [u8]), DecodeError> {
+    pub(crate) fn open<'a>(&self, value: &'a [u8]) -> Result<(&WriterSchema, &'a [u8]), DecodeError> {
         if value.len() > self.max_len {
-            return Err(DecodeError::Oversize {
-                len: value.len(),
-                max: self.max_len,
-            });
+            return Err(DecodeError::Oversize { len: value.len(), max: self.max_len });
         }
         let (header, datum) = frame::parse(value)?;
         let schema = match header {
             Header::Id(id) => self.by_id(id).ok_or(DecodeError::UnknownSchema { id })?,
-            Header::Fingerprint(fingerprint) => self
-                .by_fingerprint(fingerprint)
-                .ok_or(DecodeError::UnknownFingerprint { fingerprint })?,
+            Header::Fingerprint(fingerprint) => {
+                self.by_fingerprint(fingerprint).ok_or(DecodeError::UnknownFingerprint { fingerprint })?
+            }
         };
         Ok((schema, datum))
     }
 
     fn by_fingerprint(&self, fingerprint: u64) -> Option<&'static WriterSchema> {
-        let at = self
-            .by_fingerprint
-            .binary_search_by_key(&fingerprint, |(known, _)| *known)
-            .ok()?;
+        let at = self.by_fingerprint.binary_search_by_key(&fingerprint, |(known, _)| *known).ok()?;
         Some(self.by_fingerprint[at].1)
     }
 
     fn by_id(&self, id: u32) -> Option<&WriterSchema> {
-        let at = self
-            .by_id
-            .binary_search_by_key(&id, |(known, _)| *known)
-            .ok()?;
+        let at = self.by_id.binary_search_by_key(&id, |(known, _)| *known).ok()?;
         Some(self.by_id[at].1.schema())
     }
 }
@@ -187,10 +154,8 @@ fn decode_datum<'a>(writer: &WriterSchema, datum: &'a [u8]) -> Result<Event<'a>,
     config.max_seq_size = MAX_SEQ_LEN;
     config.allowed_depth = MAX_DEPTH;
     let mut state = DeserializerState::with_config(SliceRead::new(datum), config);
-    let event = event(writer.kind, &mut state).map_err(|error| DecodeError::Malformed {
-        event: writer.kind,
-        detail: error.to_string(),
-    })?;
+    let event = event(writer.kind, &mut state)
+        .map_err(|error| DecodeError::Malformed { event: writer.kind, detail: error.to_string() })?;
     match state.into_reader().fill_buf().map_or(0, <[u8]>::len) {
         0 => Ok(event),
         bytes => Err(DecodeError::Trailing { bytes }),

@@ -25,8 +25,7 @@ fn dir() -> PathBuf {
 }
 
 fn example(kind: EventKind) -> Json {
-    let text =
-        std::fs::read_to_string(dir().join(format!("examples/{}.json", file(kind)))).unwrap();
+    let text = std::fs::read_to_string(dir().join(format!("examples/{}.json", file(kind)))).unwrap();
     serde_json::from_str(&text).unwrap()
 }
 
@@ -36,9 +35,7 @@ fn schemas() -> Schemas {
 
 fn encode(event: &Event<'_>) -> Vec<u8> {
     let mut out = Vec::new();
-    Encoder::new(Arc::new(schemas()))
-        .encode(event, &mut out)
-        .unwrap();
+    Encoder::new(Arc::new(schemas())).encode(event, &mut out).unwrap();
     out
 }
 
@@ -47,11 +44,8 @@ fn examples_are_decoded_encoded_and_shown() {
     let schemas = schemas();
     for kind in EventKind::ALL {
         let json = example(*kind);
-        let value =
-            from_json(&schemas, *kind, &json).unwrap_or_else(|error| panic!("{kind}: {error}"));
-        let event = schemas
-            .decode(&value)
-            .unwrap_or_else(|error| panic!("{kind}: {error}"));
+        let value = from_json(&schemas, *kind, &json).unwrap_or_else(|error| panic!("{kind}: {error}"));
+        let event = schemas.decode(&value).unwrap_or_else(|error| panic!("{kind}: {error}"));
         assert_eq!(event.kind(), *kind);
         assert_eq!(schemas.kind(&value), Ok(*kind));
 
@@ -59,8 +53,7 @@ fn examples_are_decoded_encoded_and_shown() {
         assert_eq!(schemas.decode(&again).unwrap(), event, "{kind}");
 
         let shown = to_json(&schemas, &value).unwrap();
-        let back =
-            from_json(&schemas, *kind, &shown).unwrap_or_else(|error| panic!("{kind}: {error}"));
+        let back = from_json(&schemas, *kind, &shown).unwrap_or_else(|error| panic!("{kind}: {error}"));
         assert_eq!(schemas.decode(&back).unwrap(), event, "{kind}: {shown:#}");
     }
 }
@@ -74,30 +67,18 @@ fn examples_are_valid_under_their_own_key() {
         let mut key = Vec::new();
         event.key(&mut key);
         let append_time_us = event.meta().occurred_at + 1_000;
-        assert_eq!(
-            validity::check(&event, &key, append_time_us),
-            Ok(()),
-            "{kind}"
-        );
+        assert_eq!(validity::check(&event, &key, append_time_us), Ok(()), "{kind}");
     }
 }
 
 /// A value in an older version's frame, from the example less what that version lacks.
 fn frozen_value(kind: EventKind, text: &str) -> Vec<u8> {
     let schema = apache_avro::Schema::parse_str(text).unwrap();
-    let apache_avro::Schema::Record(record) = &schema else {
-        panic!("{kind} is no record")
-    };
-    let Json::Object(mut json) = example(kind) else {
-        panic!("{kind}")
-    };
+    let apache_avro::Schema::Record(record) = &schema else { panic!("{kind} is no record") };
+    let Json::Object(mut json) = example(kind) else { panic!("{kind}") };
     json.retain(|name, _| record.fields.iter().any(|field| field.name == *name));
     let mut value = vec![0xC3, 0x01];
-    value.extend(
-        text.parse::<serde_avro_fast::Schema>()
-            .unwrap()
-            .rabin_fingerprint(),
-    );
+    value.extend(text.parse::<serde_avro_fast::Schema>().unwrap().rabin_fingerprint());
     value.extend(from_json_value(&schema, &Json::Object(json)).unwrap());
     value
 }
@@ -108,9 +89,7 @@ fn every_frozen_version_is_decoded() {
     for kind in EventKind::ALL {
         for (version, text) in codec::embedded().unwrap().frozen(*kind) {
             let value = frozen_value(*kind, text);
-            let event = schemas
-                .decode(&value)
-                .unwrap_or_else(|error| panic!("{kind} v{version}: {error}"));
+            let event = schemas.decode(&value).unwrap_or_else(|error| panic!("{kind} v{version}: {error}"));
             assert_eq!(event.kind(), *kind);
             match (&event, version) {
                 (Event::AgentHeartbeat(beat), 1) => assert_eq!(beat.stream_len, None),
@@ -131,14 +110,9 @@ fn a_registry_id_frames_both_ways() {
     let value = from_json(&schemas, kind, &example(kind)).unwrap();
     assert_eq!(value[..5], [0, 0, 0, 0, 41]);
     let mut out = Vec::new();
-    Encoder::new(schemas.clone())
-        .encode(&schemas.decode(&value).unwrap(), &mut out)
-        .unwrap();
+    Encoder::new(schemas.clone()).encode(&schemas.decode(&value).unwrap(), &mut out).unwrap();
     assert_eq!(out, value);
-    assert_eq!(
-        self::schemas().decode(&value),
-        Err(DecodeError::UnknownSchema { id: 41 })
-    );
+    assert_eq!(self::schemas().decode(&value), Err(DecodeError::UnknownSchema { id: 41 }));
 }
 
 #[test]
@@ -146,10 +120,7 @@ fn a_newer_writer_is_read() {
     let kind = EventKind::SporePropagated;
     let mut schema: Json = serde_json::from_str(codec::embedded().unwrap().text(kind)).unwrap();
     let fields = schema["fields"].as_array_mut().unwrap();
-    fields.insert(
-        1,
-        json!({"name": "novelty", "type": ["null", "string"], "default": null, "doc": "new"}),
-    );
+    fields.insert(1, json!({"name": "novelty", "type": ["null", "string"], "default": null, "doc": "new"}));
     let text = schema.to_string();
     let schemas = schemas().with_id(9, &text).unwrap();
     let mut json = example(kind);
@@ -157,56 +128,27 @@ fn a_newer_writer_is_read() {
     let parsed = apache_avro::Schema::parse_str(&text).unwrap();
     let mut value = vec![0, 0, 0, 0, 9];
     value.extend(from_json_value(&parsed, &json).unwrap());
-    let Event::SporePropagated(event) = schemas.decode(&value).unwrap() else {
-        panic!()
-    };
+    let Event::SporePropagated(event) = schemas.decode(&value).unwrap() else { panic!() };
     assert_eq!(event.to_agent, "agent-oak");
     assert_eq!(to_json(&schemas, &value).unwrap()["novelty"], "unheard of");
-    assert!(
-        schemas
-            .with_id(10, r#"{"type":"record","name":"Nothing","fields":[]}"#)
-            .is_err()
-    );
+    assert!(schemas.with_id(10, r#"{"type":"record","name":"Nothing","fields":[]}"#).is_err());
 }
 
 #[test]
 fn broken_values_have_typed_errors() {
     let schemas = schemas();
-    let value = from_json(
-        &schemas,
-        EventKind::Forgotten,
-        &example(EventKind::Forgotten),
-    )
-    .unwrap();
+    let value = from_json(&schemas, EventKind::Forgotten, &example(EventKind::Forgotten)).unwrap();
     let mut longer = value.clone();
     longer.extend([1, 2]);
-    assert_eq!(
-        schemas.decode(&longer),
-        Err(DecodeError::Trailing { bytes: 2 })
-    );
+    assert_eq!(schemas.decode(&longer), Err(DecodeError::Trailing { bytes: 2 }));
     for len in 10..value.len() {
-        assert!(
-            matches!(
-                schemas.decode(&value[..len]),
-                Err(DecodeError::Malformed { .. })
-            ),
-            "{len}"
-        );
+        assert!(matches!(schemas.decode(&value[..len]), Err(DecodeError::Malformed { .. })), "{len}");
     }
     let mut unknown = value.clone();
     unknown[2] ^= 1;
-    assert!(matches!(
-        schemas.decode(&unknown),
-        Err(DecodeError::UnknownFingerprint { .. })
-    ));
+    assert!(matches!(schemas.decode(&unknown), Err(DecodeError::UnknownFingerprint { .. })));
     let small = schemas.clone().with_max_len(8);
-    assert_eq!(
-        small.decode(&value),
-        Err(DecodeError::Oversize {
-            len: value.len(),
-            max: 8
-        })
-    );
+    assert_eq!(small.decode(&value), Err(DecodeError::Oversize { len: value.len(), max: 8 }));
     assert_eq!(schemas.decode(&[]), Err(DecodeError::Empty));
 }
 
@@ -222,33 +164,15 @@ fn json_errors_name_the_field() {
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!(
-        refused(&|json| json["trust_delta"] = json!("much")).0,
-        "trust_delta"
-    );
-    assert_eq!(
-        refused(&|json| json["meta"]["occurred_at"] = json!("yesterday")).0,
-        "meta.occurred_at"
-    );
-    assert_eq!(
-        refused(&|json| json["meta"]["event_id"] = json!("{01939f5e}")).0,
-        "meta.event_id"
-    );
-    assert_eq!(
-        refused(&|json| json["context"]["weather"] = json!(1)).0,
-        "context.weather"
-    );
+    assert_eq!(refused(&|json| json["trust_delta"] = json!("much")).0, "trust_delta");
+    assert_eq!(refused(&|json| json["meta"]["occurred_at"] = json!("yesterday")).0, "meta.occurred_at");
+    assert_eq!(refused(&|json| json["meta"]["event_id"] = json!("{01939f5e}")).0, "meta.event_id");
+    assert_eq!(refused(&|json| json["context"]["weather"] = json!(1)).0, "context.weather");
     assert_eq!(refused(&|json| json["colour"] = json!("red")).0, "colour");
     let (path, problem) = refused(&|json| drop(json.as_object_mut().unwrap().remove("peer_id")));
-    assert_eq!(
-        (path.as_str(), problem.as_str()),
-        ("peer_id", "missing, and has no default")
-    );
+    assert_eq!((path.as_str(), problem.as_str()), ("peer_id", "missing, and has no default"));
     let sealed = json!({"key_ref": "k", "nonce": "xyz", "ciphertext": ""});
-    assert_eq!(
-        refused(&|json| json["message"] = sealed.clone()).0,
-        "message.nonce"
-    );
+    assert_eq!(refused(&|json| json["message"] = sealed.clone()).0, "message.nonce");
 }
 
 #[test]
@@ -265,16 +189,8 @@ fn json_may_leave_out_what_has_a_default() {
         "relationship_type": "supports"
     });
     let value = from_json(&schemas, EventKind::MemoryLinked, &json).unwrap();
-    let Event::MemoryLinked(event) = schemas.decode(&value).unwrap() else {
-        panic!()
-    };
-    assert_eq!(
-        (event.confidence, event.retracted, event.metadata.len()),
-        (0.5, false, 0)
-    );
+    let Event::MemoryLinked(event) = schemas.decode(&value).unwrap() else { panic!() };
+    assert_eq!((event.confidence, event.retracted, event.metadata.len()), (0.5, false, 0));
     assert_eq!(event.meta.occurred_at, 1_795_237_200_000_001);
-    assert_eq!(
-        to_json(&schemas, &value).unwrap()["meta"]["occurred_at"],
-        "2026-11-21T05:00:00.000001Z"
-    );
+    assert_eq!(to_json(&schemas, &value).unwrap()["meta"]["occurred_at"], "2026-11-21T05:00:00.000001Z");
 }

@@ -10,14 +10,7 @@ fn valid(kind: EventKind) -> Vec<u8> {
     let schemas = Schemas::embedded().unwrap();
     let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../../schemas/examples");
     for entry in std::fs::read_dir(dir).unwrap() {
-        let stem = entry
-            .unwrap()
-            .path()
-            .file_stem()
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .to_owned();
+        let stem = entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned();
         if stem.replace('_', "") == kind.name().to_lowercase() {
             let text = std::fs::read_to_string(format!("{dir}/{stem}.json")).unwrap();
             let json: Json = serde_json::from_str(&text).unwrap();

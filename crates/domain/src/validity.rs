@@ -114,18 +114,13 @@ impl fmt::Display for Reason {
                 write!(f, "{value} is outside {min}..={max}")
             }
             Reason::Ahead { by_us } => {
-                write!(
-                    f,
-                    "{by_us} us ahead of the append time, more than {AHEAD_MAX_US} us"
-                )
+                write!(f, "{by_us} us ahead of the append time, more than {AHEAD_MAX_US} us")
             }
             Reason::Empty => f.write_str("empty"),
             Reason::TooLong { len, max } => write!(f, "{len} bytes, more than {max}"),
             Reason::TooMany { len, max } => write!(f, "{len} elements, more than {max}"),
             Reason::Nul => f.write_str("contains NUL"),
-            Reason::Separator => {
-                f.write_str("contains `|`, which separates the parts of a record key")
-            }
+            Reason::Separator => f.write_str("contains `|`, which separates the parts of a record key"),
             Reason::Nil => f.write_str("the nil UUID"),
             Reason::Differs { from } => write!(f, "differs from {from}"),
             Reason::Malformed { expected } => write!(f, "not {expected}"),
@@ -150,12 +145,7 @@ pub fn check(event: &Event<'_>, key: &[u8], append_time_us: i64) -> Result<(), V
     if event.key_matches(key) {
         Ok(())
     } else {
-        violation(
-            "key",
-            Reason::Differs {
-                from: "`tenant|key` of the event",
-            },
-        )
+        violation("key", Reason::Differs { from: "`tenant|key` of the event" })
     }
 }
 
@@ -168,12 +158,7 @@ const fn horizon(append_time_us: i64) -> i64 {
 fn not_ahead(field: &'static str, value: i64, append_time_us: i64) -> Checked {
     time(field, value)?;
     if value > horizon(append_time_us) {
-        return violation(
-            field,
-            Reason::Ahead {
-                by_us: value.saturating_sub(append_time_us),
-            },
-        );
+        return violation(field, Reason::Ahead { by_us: value.saturating_sub(append_time_us) });
     }
     Ok(())
 }

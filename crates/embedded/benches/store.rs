@@ -111,80 +111,91 @@ fn spore_delta(deltas: &mut Deltas, input: &Input) {
 }
 
 fn cases() -> [Case; 4] {
-    [
-        Case {
-            name: "rate_agent_1m (narrow)",
-            projection: "series",
-            keys: 2_000,
-            delta: rate_delta,
-            sql: "INSERT INTO series_v1_interaction_rate_agent_1m
-                (tenant, region_id, window_start, agent_id, interactions, field_impact_sum) VALUES (?, ?, ?, ?, ?, ?)
-                ON CONFLICT DO UPDATE SET interactions = interactions + excluded.interactions,
-                field_impact_sum = field_impact_sum + excluded.field_impact_sum",
-            bare: |statement, input| {
-                statement.execute(params!["default", "north", window(input), input.agent, 1, input.value]).unwrap();
-            },
-            order: |input, key| {
-                KeyWriter::new(key).int(window(input)).text(&input.agent);
-            },
+    [rate(), contact(), agent(), spore()]
+}
+
+fn rate() -> Case {
+    Case {
+        name: "rate_agent_1m (narrow)",
+        projection: "series",
+        keys: 2_000,
+        delta: rate_delta,
+        sql: "INSERT INTO series_v1_interaction_rate_agent_1m
+            (tenant, region_id, window_start, agent_id, interactions, field_impact_sum) VALUES (?, ?, ?, ?, ?, ?)
+            ON CONFLICT DO UPDATE SET interactions = interactions + excluded.interactions,
+            field_impact_sum = field_impact_sum + excluded.field_impact_sum",
+        bare: |statement, input| {
+            statement.execute(params!["default", "north", window(input), input.agent, 1, input.value]).unwrap();
         },
-        Case {
-            name: "contact",
-            projection: "views",
-            keys: 500,
-            delta: contact_delta,
-            sql: "INSERT INTO views_v1_contact AS t (tenant, agent_id, peer_id, interactions, affection_sum, trust_sum,
-                field_impact_sum, relationship_type, relationship_type_stamp, first_at, last_at)
-                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)
-                ON CONFLICT DO UPDATE SET interactions = interactions + excluded.interactions,
-                affection_sum = affection_sum + excluded.affection_sum, trust_sum = trust_sum + excluded.trust_sum,
-                field_impact_sum = field_impact_sum + excluded.field_impact_sum,
-                relationship_type = iif(excluded.relationship_type_stamp > t.relationship_type_stamp,
-                    excluded.relationship_type, t.relationship_type),
-                relationship_type_stamp = max(t.relationship_type_stamp, excluded.relationship_type_stamp),
-                first_at = min(first_at, excluded.first_at), last_at = max(last_at, excluded.last_at)",
-            bare: |statement, input| {
-                let stamp = &input.stamp.as_bytes()[..];
-                let (agent, peer, value) = (&input.agent, &input.peer, input.value);
-                statement.execute(params!["default", agent, peer, 1, value, 1, 2, "friend", stamp, value]).unwrap();
-            },
-            order: |input, key| {
-                KeyWriter::new(key).text(&input.agent).text(&input.peer);
-            },
+        order: |input, key| {
+            KeyWriter::new(key).int(window(input)).text(&input.agent);
         },
-        Case {
-            name: "agent (wide)",
-            projection: "views",
-            keys: 20_000,
-            delta: agent_delta,
-            sql: "",
-            bare: |statement, input| {
-                let stamp = &input.stamp.as_bytes()[..];
-                statement.execute(params!["default", input.agent, "calm", 0.5, 0.25, stamp, 1, input.value]).unwrap();
-            },
-            order: |input, key| {
-                KeyWriter::new(key).text(&input.agent);
-            },
+    }
+}
+
+fn contact() -> Case {
+    Case {
+        name: "contact",
+        projection: "views",
+        keys: 500,
+        delta: contact_delta,
+        sql: "INSERT INTO views_v1_contact AS t (tenant, agent_id, peer_id, interactions, affection_sum, trust_sum,
+            field_impact_sum, relationship_type, relationship_type_stamp, first_at, last_at)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)
+            ON CONFLICT DO UPDATE SET interactions = interactions + excluded.interactions,
+            affection_sum = affection_sum + excluded.affection_sum, trust_sum = trust_sum + excluded.trust_sum,
+            field_impact_sum = field_impact_sum + excluded.field_impact_sum,
+            relationship_type = iif(excluded.relationship_type_stamp > t.relationship_type_stamp,
+                excluded.relationship_type, t.relationship_type),
+            relationship_type_stamp = max(t.relationship_type_stamp, excluded.relationship_type_stamp),
+            first_at = min(first_at, excluded.first_at), last_at = max(last_at, excluded.last_at)",
+        bare: |statement, input| {
+            let stamp = &input.stamp.as_bytes()[..];
+            let (agent, peer, value) = (&input.agent, &input.peer, input.value);
+            statement.execute(params!["default", agent, peer, 1, value, 1, 2, "friend", stamp, value]).unwrap();
         },
-        Case {
-            name: "spore (wide)",
-            projection: "views",
-            keys: 20_000,
-            delta: spore_delta,
-            sql: "INSERT INTO views_v1_spore (tenant, spore_id, origin_agent, created_at, spore_type, content,
-                content_hash, signature, resonance_score, tags, love_resonance) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-                ON CONFLICT DO NOTHING",
-            bare: |statement, input| {
-                let (id, agent, text) = (&input.id.as_bytes()[..], &input.agent, &input.text);
-                let hash = &text[..16];
-                let row = params!["default", id, agent, input.value, "whisper", text, hash, hash, 0.5, "[\"a\"]", 50];
-                statement.execute(row).unwrap();
-            },
-            order: |input, key| {
-                KeyWriter::new(key).uuid(input.id);
-            },
+        order: |input, key| {
+            KeyWriter::new(key).text(&input.agent).text(&input.peer);
         },
-    ]
+    }
+}
+
+fn agent() -> Case {
+    Case {
+        name: "agent (wide)",
+        projection: "views",
+        keys: 20_000,
+        delta: agent_delta,
+        sql: "",
+        bare: |statement, input| {
+            let stamp = &input.stamp.as_bytes()[..];
+            statement.execute(params!["default", input.agent, "calm", 0.5, 0.25, stamp, 1, input.value]).unwrap();
+        },
+        order: |input, key| {
+            KeyWriter::new(key).text(&input.agent);
+        },
+    }
+}
+
+fn spore() -> Case {
+    Case {
+        name: "spore (wide)",
+        projection: "views",
+        keys: 20_000,
+        delta: spore_delta,
+        sql: "INSERT INTO views_v1_spore (tenant, spore_id, origin_agent, created_at, spore_type, content,
+            content_hash, signature, resonance_score, tags, love_resonance) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            ON CONFLICT DO NOTHING",
+        bare: |statement, input| {
+            let (id, agent, text) = (&input.id.as_bytes()[..], &input.agent, &input.text);
+            let hash = &text[..16];
+            let row = params!["default", id, agent, input.value, "whisper", text, hash, hash, 0.5, "[\"a\"]", 50];
+            statement.execute(row).unwrap();
+        },
+        order: |input, key| {
+            KeyWriter::new(key).uuid(input.id);
+        },
+    }
 }
 
 /// The agent's statement by hand: the touched registers alone. It is long, so it is put together here.

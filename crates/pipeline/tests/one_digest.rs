@@ -1,5 +1,7 @@
 //! I10: the same records give the same digest, whatever the partitions, batches, workers and take-overs.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use domain::Projection;

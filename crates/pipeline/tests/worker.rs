@@ -1,5 +1,7 @@
 //! The worker loop against scripted faults: nothing lost, nothing doubled, every offset accounted for.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use domain::Topic;

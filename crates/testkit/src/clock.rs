@@ -1,19 +1,19 @@
 //! A clock that stands still until it is advanced; sleeping advances it.
 
 use pipeline::Clock;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 /// A manual clock; clones show the same time.
 #[derive(Clone, Debug)]
-pub struct ManualClock(Rc<AtomicI64>);
+pub struct ManualClock(Arc<AtomicI64>);
 
 impl ManualClock {
     /// A clock that shows `now_us`, in microseconds since 1970.
     #[must_use]
     pub fn new(now_us: i64) -> Self {
-        Self(Rc::new(AtomicI64::new(now_us)))
+        Self(Arc::new(AtomicI64::new(now_us)))
     }
 
     /// Advances the clock.

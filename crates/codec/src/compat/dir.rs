@@ -46,36 +46,21 @@ pub fn check_dir(path: &Path) -> io::Result<Report> {
         let name = event_name(&text).unwrap_or_else(|| stem.clone());
         let mut versions = Vec::new();
         for (frozen_stem, file) in &frozen {
-            if let Some(version) = frozen_stem
-                .strip_prefix(&format!("{stem}.v"))
-                .and_then(|v| v.parse().ok())
-            {
+            if let Some(version) = frozen_stem.strip_prefix(&format!("{stem}.v")).and_then(|v| v.parse().ok()) {
                 versions.push((version, fs::read_to_string(file)?));
             }
         }
         versions.sort_unstable_by_key(|(version, _): &(u32, String)| *version);
         report.versions += versions.len();
-        let borrowed: Vec<_> = versions
-            .iter()
-            .map(|(version, text)| (*version, text.as_str()))
-            .collect();
-        report
-            .incompatibilities
-            .extend(check(&name, &text, &borrowed));
-        if !borrowed
-            .last()
-            .is_some_and(|(_, frozen)| same_schema(frozen, &text))
-        {
+        let borrowed: Vec<_> = versions.iter().map(|(version, text)| (*version, text.as_str())).collect();
+        report.incompatibilities.extend(check(&name, &text, &borrowed));
+        if !borrowed.last().is_some_and(|(_, frozen)| same_schema(frozen, &text)) {
             let next = borrowed.last().map_or(1, |(version, _)| version + 1);
-            report.complaints.push(format!(
-                "{name}: not frozen; copy it to frozen/{stem}.v{next}.avsc"
-            ));
+            report.complaints.push(format!("{name}: not frozen; copy it to frozen/{stem}.v{next}.avsc"));
         }
         fields(&name, &text, &vocabulary, &mut report);
         if let Err(problem) = example(&text, &path.join("examples").join(format!("{stem}.json"))) {
-            report
-                .complaints
-                .push(format!("{name}: examples/{stem}.json: {problem}"));
+            report.complaints.push(format!("{name}: examples/{stem}.json: {problem}"));
         }
     }
     Ok(report)
@@ -127,16 +112,12 @@ fn fields(name: &str, text: &str, vocabulary: &Map<String, Json>, report: &mut R
     types::for_each_field(&schema, "", &mut |path, field| {
         let doc = field.get("doc").and_then(Json::as_str).unwrap_or_default();
         if doc.trim().is_empty() {
-            report.complaints.push(format!(
-                "{name}.{path}: has no doc; give meaning, unit and range"
-            ));
+            report.complaints.push(format!("{name}.{path}: has no doc; give meaning, unit and range"));
         }
         if let Some(words) = field.get("vocabulary").and_then(Json::as_str)
             && !vocabulary.contains_key(words)
         {
-            report.complaints.push(format!(
-                "{name}.{path}: vocabulary {words} is not in vocabulary.json"
-            ));
+            report.complaints.push(format!("{name}.{path}: vocabulary {words} is not in vocabulary.json"));
         }
     });
 }
@@ -146,11 +127,6 @@ fn example(schema: &str, file: &Path) -> Result<(), String> {
     let json: Json = serde_json::from_str(&text).map_err(|error| error.to_string())?;
     let schema = Schema::parse_str(schema).map_err(|error| error.to_string())?;
     let datum = from_json_value(&schema, &json).map_err(|error| error.to_string())?;
-    let reader = GenericDatumReader::builder(&schema)
-        .build()
-        .map_err(|error| error.to_string())?;
-    reader
-        .read_value(&mut datum.as_slice())
-        .map(drop)
-        .map_err(|error| error.to_string())
+    let reader = GenericDatumReader::builder(&schema).build().map_err(|error| error.to_string())?;
+    reader.read_value(&mut datum.as_slice()).map(drop).map_err(|error| error.to_string())
 }

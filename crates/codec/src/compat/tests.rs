@@ -1,3 +1,5 @@
+//! The rules that changes of a schema must keep, by example.
+
 use std::fs;
 use std::path::Path;
 
@@ -27,61 +29,16 @@ fn mutate(from: &str, to: &str) -> (String, String) {
 #[test]
 fn each_breaking_change_is_refused_by_name() {
     let cases = [
-        (
-            r#"{"name":"id","type":"string","doc":"d"},"#,
-            "",
-            "id",
-            "was removed",
-        ),
-        (
-            r#""name":"id""#,
-            r#""name":"identity""#,
-            "identity",
-            "added without a default",
-        ),
-        (
-            r#"{"name":"count""#,
-            r#"{"name":"extra","type":"int","doc":"d"},{"name":"count""#,
-            "extra",
-            "added without",
-        ),
-        (
-            r#""type":"int""#,
-            r#""type":"long""#,
-            "count",
-            "from int to long",
-        ),
-        (
-            r#"["A","B"]"#,
-            r#"["A","B","C"]"#,
-            "kind",
-            "symbol C was added",
-        ),
-        (
-            r#"["null","string"]"#,
-            r#"["null","string","int"]"#,
-            "mood",
-            "took in int",
-        ),
-        (
-            r#""default":null"#,
-            r#""default":"calm""#,
-            "mood",
-            "not of its type",
-        ),
+        (r#"{"name":"id","type":"string","doc":"d"},"#, "", "id", "was removed"),
+        (r#""name":"id""#, r#""name":"identity""#, "identity", "added without a default"),
+        (r#"{"name":"count""#, r#"{"name":"extra","type":"int","doc":"d"},{"name":"count""#, "extra", "added without"),
+        (r#""type":"int""#, r#""type":"long""#, "count", "from int to long"),
+        (r#"["A","B"]"#, r#"["A","B","C"]"#, "kind", "symbol C was added"),
+        (r#"["null","string"]"#, r#"["null","string","int"]"#, "mood", "took in int"),
+        (r#""default":null"#, r#""default":"calm""#, "mood", "not of its type"),
         (r#","default":null"#, "", "mood", "lost its default"),
-        (
-            "timestamp-micros",
-            "timestamp-millis",
-            "at",
-            "timestamp-millis",
-        ),
-        (
-            r#""name":"x","type":"double""#,
-            r#""name":"x","type":"float""#,
-            "inner.x",
-            "from double to float",
-        ),
+        ("timestamp-micros", "timestamp-millis", "at", "timestamp-millis"),
+        (r#""name":"x","type":"double""#, r#""name":"x","type":"float""#, "inner.x", "from double to float"),
         (r#""name":"Seen""#, r#""name":"Sighted""#, "", "renamed"),
     ];
     for (from, to, field, problem) in cases {
@@ -93,11 +50,7 @@ fn each_breaking_change_is_refused_by_name() {
 
 #[test]
 fn a_rename_is_called_a_rename() {
-    let found = check(
-        "Seen",
-        &BASE.replacen(r#""name":"id""#, r#""name":"identity""#, 1),
-        &[(1, BASE)],
-    );
+    let found = check("Seen", &BASE.replacen(r#""name":"id""#, r#""name":"identity""#, 1), &[(1, BASE)]);
     assert!(found.iter().any(|finding| finding.field == "id" && finding.problem.contains("renamed to identity")));
 }
 
@@ -109,22 +62,14 @@ fn what_is_compatible_passes() {
         1,
     );
     assert_eq!(check("Seen", &added, &[(1, BASE)]), []);
-    assert_eq!(
-        check("Seen", BASE, &[(1, &added), (2, BASE)]),
-        [],
-        "a field with a default may go"
-    );
+    assert_eq!(check("Seen", BASE, &[(1, &added), (2, BASE)]), [], "a field with a default may go");
     let broken = check("Seen", "{", &[(1, BASE)]);
     assert!(broken[0].problem.contains("no JSON"));
 }
 
 #[test]
 fn a_message_says_where_and_what_to_do() {
-    let found = check(
-        "Seen",
-        &BASE.replacen(r#""type":"int""#, r#""type":"long""#, 1),
-        &[(3, BASE)],
-    );
+    let found = check("Seen", &BASE.replacen(r#""type":"int""#, r#""type":"long""#, 1), &[(3, BASE)]);
     assert_eq!(
         found[0].to_string(),
         "Seen.count against version 3: its type changed from int to long; \
@@ -136,11 +81,7 @@ fn a_message_says_where_and_what_to_do() {
 fn our_schemas_are_full_transitive() {
     let embedded = embedded().unwrap();
     for kind in EventKind::ALL {
-        assert_eq!(
-            check(kind.name(), embedded.text(*kind), embedded.frozen(*kind)),
-            [],
-            "{kind}"
-        );
+        assert_eq!(check(kind.name(), embedded.text(*kind), embedded.frozen(*kind)), [], "{kind}");
     }
 }
 
@@ -159,19 +100,10 @@ fn our_directory_is_clean() {
 fn a_directory_is_told_what_it_lacks() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir_all(dir.path().join("frozen")).unwrap();
-    fs::write(
-        dir.path().join("seen.avsc"),
-        BASE.replacen(r#","doc":"d"}"#, "}", 1),
-    )
-    .unwrap();
+    fs::write(dir.path().join("seen.avsc"), BASE.replacen(r#","doc":"d"}"#, "}", 1)).unwrap();
     let report = check_dir(dir.path()).unwrap();
     let all = report.complaints.join("\n");
-    for part in [
-        "vocabulary.json",
-        "copy it to frozen/seen.v1.avsc",
-        "Seen.id: has no doc",
-        "examples/seen.json",
-    ] {
+    for part in ["vocabulary.json", "copy it to frozen/seen.v1.avsc", "Seen.id: has no doc", "examples/seen.json"] {
         assert!(all.contains(part), "{part}: {all}");
     }
 }

@@ -18,10 +18,7 @@ pub(super) fn defaults(schema: &Json) -> Vec<Finding> {
         {
             findings.push(Finding {
                 field: path.to_owned(),
-                problem: format!(
-                    "its default {default} is not of its type {}",
-                    describe(of, &types)
-                ),
+                problem: format!("its default {default} is not of its type {}", describe(of, &types)),
                 remedy: "give a default of the type (of a union: of its first type)".to_owned(),
             });
         }
@@ -30,22 +27,11 @@ pub(super) fn defaults(schema: &Json) -> Vec<Finding> {
 }
 
 /// Calls `each` with path and definition of every field, depth first.
-pub(super) fn for_each_field(
-    schema: &Json,
-    path: &str,
-    each: &mut dyn FnMut(&str, &Map<String, Json>),
-) {
+pub(super) fn for_each_field(schema: &Json, path: &str, each: &mut dyn FnMut(&str, &Map<String, Json>)) {
     match schema {
-        Json::Array(variants) => variants
-            .iter()
-            .for_each(|variant| for_each_field(variant, path, each)),
+        Json::Array(variants) => variants.iter().for_each(|variant| for_each_field(variant, path, each)),
         Json::Object(object) => {
-            for field in object
-                .get("fields")
-                .and_then(Json::as_array)
-                .into_iter()
-                .flatten()
-            {
+            for field in object.get("fields").and_then(Json::as_array).into_iter().flatten() {
                 if let Some(field) = field.as_object()
                     && let Some(name) = text(field, "name")
                 {
@@ -56,10 +42,7 @@ pub(super) fn for_each_field(
                     }
                 }
             }
-            for inner in ["items", "values", "type"]
-                .iter()
-                .filter_map(|key| object.get(*key))
-            {
+            for inner in ["items", "values", "type"].iter().filter_map(|key| object.get(*key)) {
                 if !inner.is_string() {
                     for_each_field(inner, path, each);
                 }
@@ -70,11 +53,7 @@ pub(super) fn for_each_field(
 }
 
 pub(super) fn join(path: &str, name: &str) -> String {
-    if path.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{path}.{name}")
-    }
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
 pub(super) fn short(name: &str) -> &str {
@@ -86,15 +65,8 @@ pub(super) fn text<'j>(object: &'j Map<String, Json>, key: &str) -> Option<&'j s
 }
 
 pub(super) fn fields(record: &Map<String, Json>) -> Vec<(&str, &Map<String, Json>)> {
-    let fields = record
-        .get("fields")
-        .and_then(Json::as_array)
-        .into_iter()
-        .flatten();
-    fields
-        .filter_map(Json::as_object)
-        .filter_map(|field| Some((text(field, "name")?, field)))
-        .collect()
+    let fields = record.get("fields").and_then(Json::as_array).into_iter().flatten();
+    fields.filter_map(Json::as_object).filter_map(|field| Some((text(field, "name")?, field))).collect()
 }
 
 /// Every named type of a schema, by its short name: our files use each name once.
@@ -103,9 +75,7 @@ pub(super) fn named_types(schema: &Json) -> Types<'_> {
         match schema {
             Json::Array(items) => items.iter().for_each(|item| collect(item, types)),
             Json::Object(object) => {
-                if let (Some(name), "record" | "enum" | "fixed") =
-                    (text(object, "name"), kind(schema))
-                {
+                if let (Some(name), "record" | "enum" | "fixed") = (text(object, "name"), kind(schema)) {
                     types.insert(short(name), schema);
                 }
                 for key in ["type", "items", "values", "fields"] {
@@ -146,22 +116,14 @@ pub(super) fn kind(schema: &Json) -> &str {
 pub(super) fn describe(schema: &Json, types: &Types<'_>) -> String {
     match expand(schema, types) {
         Json::Array(variants) => {
-            let variants: Vec<_> = variants
-                .iter()
-                .map(|variant| describe(variant, types))
-                .collect();
+            let variants: Vec<_> = variants.iter().map(|variant| describe(variant, types)).collect();
             format!("[{}]", variants.join(", "))
         }
         Json::Object(object) => {
             let mut words = kind(expand(schema, types)).to_owned();
             for key in ["logicalType", "name", "size", "precision", "scale"] {
                 if let Some(value) = object.get(key) {
-                    words = format!(
-                        "{words} {}",
-                        value
-                            .as_str()
-                            .map_or_else(|| value.to_string(), str::to_owned)
-                    );
+                    words = format!("{words} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned));
                 }
             }
             words
@@ -174,16 +136,12 @@ pub(super) fn describe(schema: &Json, types: &Types<'_>) -> String {
 pub(super) fn fits(default: &Json, of: &Json, types: &Types<'_>) -> bool {
     let of = expand(of, types);
     if let Json::Array(variants) = of {
-        return variants
-            .first()
-            .is_some_and(|first| fits(default, first, types));
+        return variants.first().is_some_and(|first| fits(default, first, types));
     }
     match kind(of) {
         "null" => default.is_null(),
         "boolean" => default.is_boolean(),
-        "int" => default
-            .as_i64()
-            .is_some_and(|int| i32::try_from(int).is_ok()),
+        "int" => default.as_i64().is_some_and(|int| i32::try_from(int).is_ok()),
         "long" => default.is_i64(),
         "float" | "double" => default.is_number(),
         "string" | "bytes" | "fixed" | "enum" => default.is_string(),

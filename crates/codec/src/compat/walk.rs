@@ -15,57 +15,38 @@ struct Pair<'s> {
 }
 
 pub(super) fn compare(newest: &Json, frozen: &Json) -> Vec<Finding> {
-    let mut pair = Pair {
-        new_types: named_types(newest),
-        old_types: named_types(frozen),
-        findings: Vec::new(),
-        open: Vec::new(),
-    };
+    let mut pair =
+        Pair { new_types: named_types(newest), old_types: named_types(frozen), findings: Vec::new(), open: Vec::new() };
     pair.types(newest, frozen, "");
     pair.findings
 }
 
 impl<'s> Pair<'s> {
     fn report(&mut self, path: &str, problem: String, remedy: &str) {
-        self.findings.push(Finding {
-            field: path.to_owned(),
-            problem,
-            remedy: remedy.to_owned(),
-        });
+        self.findings.push(Finding { field: path.to_owned(), problem, remedy: remedy.to_owned() });
     }
 
     fn types(&mut self, new: &'s Json, old: &'s Json, path: &str) {
         let (new, old) = (expand(new, &self.new_types), expand(old, &self.old_types));
         match (new, old) {
-            (Json::Array(new_variants), Json::Array(old_variants)) => {
-                self.unions(new_variants, old_variants, path)
-            }
-            (Json::Object(new_object), Json::Object(old_object)) if kind(new) == kind(old) => {
-                match kind(new) {
-                    "record" => self.records(new_object, old_object, path),
-                    "enum" => self.enums(new_object, old_object, path),
-                    "array" | "map" => {
-                        let key = if kind(new) == "array" {
-                            "items"
-                        } else {
-                            "values"
-                        };
-                        if let (Some(new), Some(old)) = (new_object.get(key), old_object.get(key)) {
-                            self.types(new, old, path);
-                        }
+            (Json::Array(new_variants), Json::Array(old_variants)) => self.unions(new_variants, old_variants, path),
+            (Json::Object(new_object), Json::Object(old_object)) if kind(new) == kind(old) => match kind(new) {
+                "record" => self.records(new_object, old_object, path),
+                "enum" => self.enums(new_object, old_object, path),
+                "array" | "map" => {
+                    let key = if kind(new) == "array" { "items" } else { "values" };
+                    if let (Some(new), Some(old)) = (new_object.get(key), old_object.get(key)) {
+                        self.types(new, old, path);
                     }
-                    _ => self.leaves(new, old, path),
                 }
-            }
+                _ => self.leaves(new, old, path),
+            },
             _ => self.leaves(new, old, path),
         }
     }
 
     fn leaves(&mut self, new: &Json, old: &Json, path: &str) {
-        let (new, old) = (
-            describe(new, &self.new_types),
-            describe(old, &self.old_types),
-        );
+        let (new, old) = (describe(new, &self.new_types), describe(old, &self.old_types));
         if new != old {
             self.report(
                 path,
@@ -113,11 +94,7 @@ impl<'s> Pair<'s> {
 
     fn lost_default(&mut self, new: &Map<String, Json>, old: &Map<String, Json>, path: &str) {
         if old.contains_key("default") && !new.contains_key("default") {
-            self.report(
-                path,
-                "it lost its default".to_owned(),
-                "restore the default: versions may lack the field",
-            );
+            self.report(path, "it lost its default".to_owned(), "restore the default: versions may lack the field");
         }
     }
 
@@ -154,32 +131,16 @@ impl<'s> Pair<'s> {
 
     fn enums(&mut self, new: &Map<String, Json>, old: &Map<String, Json>, path: &str) {
         let symbols = |object: &Map<String, Json>| -> Vec<String> {
-            let symbols = object
-                .get("symbols")
-                .and_then(Json::as_array)
-                .into_iter()
-                .flatten();
-            symbols
-                .filter_map(Json::as_str)
-                .map(str::to_owned)
-                .collect()
+            let symbols = object.get("symbols").and_then(Json::as_array).into_iter().flatten();
+            symbols.filter_map(Json::as_str).map(str::to_owned).collect()
         };
         let (new, old) = (symbols(new), symbols(old));
-        let remedy =
-            "restore the symbols; use a string with a word in vocabulary.json instead of an enum";
+        let remedy = "restore the symbols; use a string with a word in vocabulary.json instead of an enum";
         if let Some(symbol) = new.iter().find(|symbol| !old.contains(symbol)) {
-            self.report(
-                path,
-                format!("symbol {symbol} was added, which older readers do not know"),
-                remedy,
-            );
+            self.report(path, format!("symbol {symbol} was added, which older readers do not know"), remedy);
         }
         if let Some(symbol) = old.iter().find(|symbol| !new.contains(symbol)) {
-            self.report(
-                path,
-                format!("symbol {symbol} was removed, which older records hold"),
-                remedy,
-            );
+            self.report(path, format!("symbol {symbol} was removed, which older records hold"), remedy);
         }
     }
 
@@ -191,14 +152,8 @@ impl<'s> Pair<'s> {
             // Variants of one kind are compared with each other, so that what differs inside is named.
             other => kind(other).to_owned(),
         };
-        let old_labels: Vec<_> = old
-            .iter()
-            .map(|variant| label(variant, &self.old_types))
-            .collect();
-        let new_labels: Vec<_> = new
-            .iter()
-            .map(|variant| label(variant, &self.new_types))
-            .collect();
+        let old_labels: Vec<_> = old.iter().map(|variant| label(variant, &self.old_types)).collect();
+        let new_labels: Vec<_> = new.iter().map(|variant| label(variant, &self.new_types)).collect();
         for (at, variant) in new_labels.iter().enumerate() {
             match old_labels.iter().position(|old| old == variant) {
                 Some(was) => self.types(&new[at], &old[was], path),
@@ -209,10 +164,7 @@ impl<'s> Pair<'s> {
                 ),
             }
         }
-        for variant in old_labels
-            .iter()
-            .filter(|variant| !new_labels.contains(variant))
-        {
+        for variant in old_labels.iter().filter(|variant| !new_labels.contains(variant)) {
             let problem = format!("the union gave up {variant}, which older records hold");
             self.report(path, problem, "restore the union's types");
         }

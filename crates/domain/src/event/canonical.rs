@@ -14,11 +14,7 @@ pub const LEN: usize = 36;
 /// Reads the canonical form; upper-case digits are read, never written.
 #[must_use]
 pub fn parse(text: &str) -> Option<Uuid> {
-    if text.len() == LEN {
-        Uuid::try_parse(text).ok()
-    } else {
-        None
-    }
+    if text.len() == LEN { Uuid::try_parse(text).ok() } else { None }
 }
 
 /// Writes the canonical form into `buffer`.
@@ -45,9 +41,7 @@ impl<'de> Deserialize<'de> for Id {
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Id, E> {
-                parse(text)
-                    .map(Id)
-                    .ok_or_else(|| E::custom("not a UUID of 36 characters"))
+                parse(text).map(Id).ok_or_else(|| E::custom("not a UUID of 36 characters"))
             }
         }
         from.deserialize_str(IdVisitor)
@@ -66,16 +60,11 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Uuid, D:
 pub(super) mod option {
     use super::{Deserialize, Deserializer, Id, Serialize, Serializer, Uuid};
 
-    pub(in crate::event) fn serialize<S: Serializer>(
-        id: &Option<Uuid>,
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
+    pub(in crate::event) fn serialize<S: Serializer>(id: &Option<Uuid>, to: S) -> Result<S::Ok, S::Error> {
         id.map(Id).serialize(to)
     }
 
-    pub(in crate::event) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<Option<Uuid>, D::Error> {
+    pub(in crate::event) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Uuid>, D::Error> {
         Ok(Option::<Id>::deserialize(from)?.map(|id| id.0))
     }
 }
@@ -84,10 +73,7 @@ pub(super) mod option {
 pub(super) mod list {
     use super::{Deserializer, Id, SeqAccess, SerializeSeq, Serializer, Uuid, Visitor, fmt};
 
-    pub(in crate::event) fn serialize<S: Serializer>(
-        ids: &[Uuid],
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
+    pub(in crate::event) fn serialize<S: Serializer>(ids: &[Uuid], to: S) -> Result<S::Ok, S::Error> {
         let mut seq = to.serialize_seq(Some(ids.len()))?;
         for id in ids {
             seq.serialize_element(&Id(*id))?;
@@ -95,9 +81,7 @@ pub(super) mod list {
         seq.end()
     }
 
-    pub(in crate::event) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<Vec<Uuid>, D::Error> {
+    pub(in crate::event) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Uuid>, D::Error> {
         struct ListVisitor;
         impl<'de> Visitor<'de> for ListVisitor {
             type Value = Vec<Uuid>;
@@ -127,12 +111,7 @@ mod tests {
         let id = "01939f5e-7c1a-7b3d-8e2f-0a1b2c3d0001";
         assert!(parse(id).is_some());
         assert_eq!(parse(&id.to_uppercase()), parse(id));
-        for other in [
-            format!("{{{id}}}"),
-            format!("urn:uuid:{id}"),
-            id.replace('-', ""),
-            String::new(),
-        ] {
+        for other in [format!("{{{id}}}"), format!("urn:uuid:{id}"), id.replace('-', ""), String::new()] {
             assert_eq!(parse(&other), None, "{other}");
         }
     }

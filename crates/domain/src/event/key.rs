@@ -20,10 +20,7 @@ struct Digits {
 
 impl Digits {
     fn new(value: i64) -> Self {
-        let mut digits = Self {
-            buffer: [0; 20],
-            start: 20,
-        };
+        let mut digits = Self { buffer: [0; 20], start: 20 };
         let mut rest = value.unsigned_abs();
         loop {
             digits.push(b'0' + (rest % 10) as u8);
@@ -65,9 +62,7 @@ impl Event<'_> {
     pub fn key_matches(&self, key: &[u8]) -> bool {
         if let Event::Forgotten(event) = self {
             let tenant = event.meta.tenant_id.as_bytes();
-            return key.len() > tenant.len() + 1
-                && key.starts_with(tenant)
-                && key[tenant.len()] == b'|';
+            return key.len() > tenant.len() + 1 && key.starts_with(tenant) && key[tenant.len()] == b'|';
         }
         let mut rest = key;
         let equal = self.key_parts(&mut |bytes| match rest.strip_prefix(bytes) {
@@ -114,9 +109,7 @@ impl Event<'_> {
             Event::CoalitionMembership(e) => put(Part::Text(e.coalition_id)),
             Event::CoalitionReported(e) => put(Part::Text(e.coalition_id)),
             Event::FieldMeasured(e) => {
-                put(Part::Text(e.region_id))
-                    && put(Part::Int(e.window_start))
-                    && put(Part::Text(e.source))
+                put(Part::Text(e.region_id)) && put(Part::Int(e.window_start)) && put(Part::Text(e.source))
             }
             Event::PolicyDecided(e) => put(Part::Text(e.subject_id)),
             Event::Forgotten(e) => put(Part::Text(e.subject_id)),

@@ -21,17 +21,9 @@ use std::fmt;
 
 use crate::Topic;
 
-pub use agent::{
-    Action, AgentHeartbeat, AgentProfiled, AgentStateChanged, BeliefUpdated, Position, ToneShift,
-};
-pub use group::{
-    CoalitionFormed, CoalitionMembership, CoalitionReported, FieldMeasured, Forgotten,
-    PolicyDecided,
-};
-pub use memory::{
-    Compression, MemoryAnnotated, MemoryLinked, MemoryRecalled, MemoryTiered, RecalledSpore,
-    Weights,
-};
+pub use agent::{Action, AgentHeartbeat, AgentProfiled, AgentStateChanged, BeliefUpdated, Position, ToneShift};
+pub use group::{CoalitionFormed, CoalitionMembership, CoalitionReported, FieldMeasured, Forgotten, PolicyDecided};
+pub use memory::{Compression, MemoryAnnotated, MemoryLinked, MemoryRecalled, MemoryTiered, RecalledSpore, Weights};
 pub use meta::Meta;
 pub use process::{Blessed, Contributed, LoopAdvanced, LoopOpened, Recurrence, WisdomCrystallized};
 pub use spore::{Embedding, InteractionRecorded, SporeCreated, SporePropagated};

@@ -170,11 +170,7 @@ impl<'a, V> Pairs<'a, V> {
     /// The value of a name: of the last pair, where a name stands twice.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&V> {
-        self.0
-            .iter()
-            .rev()
-            .find(|(key, _)| *key == name)
-            .map(|(_, value)| value)
+        self.0.iter().rev().find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 }
 

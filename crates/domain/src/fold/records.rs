@@ -62,7 +62,8 @@ pub(super) fn spore_columns(row: &mut RowMut<'_>, spore: &SporeCreated<'_>) {
         row.merge("embedding_model", Cell::Text(embedding.model.to_owned()))
             .merge("embedding", floats(&embedding.vector));
     }
-    row.merge("metadata", json_pairs(&spore.metadata)).merge("love_resonance", Cell::Int(spore.meta.love_resonance.into()));
+    row.merge("metadata", json_pairs(&spore.metadata))
+        .merge("love_resonance", Cell::Int(spore.meta.love_resonance.into()));
 }
 
 fn spore_created(spore: &SporeCreated<'_>, rows: &mut Deltas) {

@@ -1,3 +1,5 @@
+//! Plans: what changes, what is refused, and what the file may not say.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -1,17 +1,15 @@
 //! The rules of each event, in the order of its schema's fields. The bounds stand in the schemas' docs too.
 
 use super::rules::{
-    cleared, clock, count, finite, id, int, map, number, numbers, opt_decimal, opt_h3, opt_id,
-    opt_int, opt_long, opt_number, opt_string, opt_text, opt_time, sealed, string, strings, text,
-    time, word,
+    cleared, clock, count, finite, id, int, map, number, numbers, opt_decimal, opt_h3, opt_id, opt_int, opt_long,
+    opt_number, opt_string, opt_text, opt_time, sealed, string, strings, text, time, word,
 };
 use super::{Checked, ELEMENTS_MAX, Reason, not_ahead, violation};
 use crate::event::{
-    AgentHeartbeat, AgentProfiled, AgentStateChanged, BeliefUpdated, Beliefs, Blessed,
-    CoalitionFormed, CoalitionMembership, CoalitionReported, Contributed, Embedding, Event,
-    FieldMeasured, Forgotten, InteractionRecorded, LoopAdvanced, LoopOpened, MemoryAnnotated,
-    MemoryLinked, MemoryRecalled, MemoryTiered, PolicyDecided, SporeCreated, SporePropagated,
-    WisdomCrystallized,
+    AgentHeartbeat, AgentProfiled, AgentStateChanged, BeliefUpdated, Beliefs, Blessed, CoalitionFormed,
+    CoalitionMembership, CoalitionReported, Contributed, Embedding, Event, FieldMeasured, Forgotten,
+    InteractionRecorded, LoopAdvanced, LoopOpened, MemoryAnnotated, MemoryLinked, MemoryRecalled, MemoryTiered,
+    PolicyDecided, SporeCreated, SporePropagated, WisdomCrystallized,
 };
 
 /// Largest change of credits or revenue in one event, and of any free-floating summed quantity.
@@ -121,9 +119,7 @@ fn belief_updated(e: &BeliefUpdated<'_>) -> Checked {
     match &e.beliefs {
         Beliefs::Plain(values) => {
             count("beliefs", values.len(), ELEMENTS_MAX)?;
-            values
-                .iter()
-                .try_for_each(|value| number("beliefs", *value, 0.0, 1.0))?;
+            values.iter().try_for_each(|value| number("beliefs", *value, 0.0, 1.0))?;
         }
         Beliefs::Sealed(value) => sealed("beliefs", value)?,
     }
@@ -139,27 +135,14 @@ fn embedding(value: Option<&Embedding<'_>>) -> Checked {
     id("embedding.model", value.model)?;
     int("embedding.dim", value.dim.into(), 1, 8_192)?;
     if usize::try_from(value.dim) != Ok(value.vector.len()) {
-        return violation(
-            "embedding.dim",
-            Reason::Differs {
-                from: "the length of embedding.vector",
-            },
-        );
+        return violation("embedding.dim", Reason::Differs { from: "the length of embedding.vector" });
     }
-    value
-        .vector
-        .iter()
-        .try_for_each(|component| finite("embedding.vector", (*component).into()))
+    value.vector.iter().try_for_each(|component| finite("embedding.vector", (*component).into()))
 }
 
 fn spore_created(e: &SporeCreated<'_>) -> Checked {
     if e.spore_id != e.meta.event_id {
-        return violation(
-            "spore_id",
-            Reason::Differs {
-                from: "meta.event_id",
-            },
-        );
+        return violation("spore_id", Reason::Differs { from: "meta.event_id" });
     }
     id("origin_agent", e.origin_agent)?;
     opt_id("region_id", e.region_id)?;
@@ -193,12 +176,7 @@ fn propagated(e: &SporePropagated<'_>) -> Checked {
 
 fn interaction(e: &InteractionRecorded<'_>) -> Checked {
     if e.interaction_id != e.meta.event_id {
-        return violation(
-            "interaction_id",
-            Reason::Differs {
-                from: "meta.event_id",
-            },
-        );
+        return violation("interaction_id", Reason::Differs { from: "meta.event_id" });
     }
     id("agent_id", e.agent_id)?;
     id("peer_id", e.peer_id)?;

@@ -11,13 +11,7 @@ const TAG_LEN: usize = 16;
 
 fn bytes(field: Field, text: &str, max: usize) -> Checked {
     if text.len() > max {
-        return violation(
-            field,
-            Reason::TooLong {
-                len: text.len(),
-                max,
-            },
-        );
+        return violation(field, Reason::TooLong { len: text.len(), max });
     }
     if text.as_bytes().contains(&0) {
         return violation(field, Reason::Nul);
@@ -70,27 +64,11 @@ pub(super) fn opt_text(field: Field, value: Option<&Text<'_>>) -> Checked {
 pub(super) fn sealed(field: Field, value: &Sealed<'_>) -> Checked {
     id(field, value.key_ref)?;
     if value.nonce.len() != NONCE_LEN {
-        return violation(
-            field,
-            Reason::Malformed {
-                expected: "sealed with a nonce of 12 bytes",
-            },
-        );
+        return violation(field, Reason::Malformed { expected: "sealed with a nonce of 12 bytes" });
     }
     match value.ciphertext.len() {
-        0..TAG_LEN => violation(
-            field,
-            Reason::Malformed {
-                expected: "sealed with a tag of 16 bytes",
-            },
-        ),
-        len if len > TEXT_MAX + TAG_LEN => violation(
-            field,
-            Reason::TooLong {
-                len,
-                max: TEXT_MAX + TAG_LEN,
-            },
-        ),
+        0..TAG_LEN => violation(field, Reason::Malformed { expected: "sealed with a tag of 16 bytes" }),
+        len if len > TEXT_MAX + TAG_LEN => violation(field, Reason::TooLong { len, max: TEXT_MAX + TAG_LEN }),
         _ => Ok(()),
     }
 }
@@ -173,26 +151,14 @@ pub(super) fn numbers(field: Field, pairs: &Pairs<'_, f64>) -> Checked {
 
 /// A word of a closed vocabulary.
 pub(super) fn word(field: Field, value: &str, expected: &'static [&'static str]) -> Checked {
-    if expected.contains(&value) {
-        Ok(())
-    } else {
-        violation(field, Reason::Unknown { expected })
-    }
+    if expected.contains(&value) { Ok(()) } else { violation(field, Reason::Unknown { expected }) }
 }
 
 /// An H3 cell index in text form.
 pub(super) fn opt_h3(field: Field, value: Option<&str>) -> Checked {
     match value {
-        Some(cell)
-            if !matches!(cell.len(), 15 | 16)
-                || !cell.bytes().all(|byte| byte.is_ascii_hexdigit()) =>
-        {
-            violation(
-                field,
-                Reason::Malformed {
-                    expected: "an H3 cell index of 15 or 16 hexadecimal digits",
-                },
-            )
+        Some(cell) if !matches!(cell.len(), 15 | 16) || !cell.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+            violation(field, Reason::Malformed { expected: "an H3 cell index of 15 or 16 hexadecimal digits" })
         }
         _ => Ok(()),
     }
@@ -210,12 +176,7 @@ pub(super) fn clock(field: Field, value: &str) -> Checked {
         {
             Ok(())
         }
-        _ => violation(
-            field,
-            Reason::Malformed {
-                expected: "a local time HH:MM",
-            },
-        ),
+        _ => violation(field, Reason::Malformed { expected: "a local time HH:MM" }),
     }
 }
 
@@ -225,18 +186,9 @@ pub(super) fn opt_decimal(field: Field, value: Option<&str>) -> Checked {
     let unsigned = value.strip_prefix('-').unwrap_or(value);
     let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    if digits(whole)
-        && digits(fraction)
-        && fraction.len() <= 6
-        && whole.len() + fraction.len() <= 28
-    {
+    if digits(whole) && digits(fraction) && fraction.len() <= 6 && whole.len() + fraction.len() <= 28 {
         Ok(())
     } else {
-        violation(
-            field,
-            Reason::Malformed {
-                expected: "a decimal number of at most 28 digits, 6 after the point",
-            },
-        )
+        violation(field, Reason::Malformed { expected: "a decimal number of at most 28 digits, 6 after the point" })
     }
 }

@@ -1,3 +1,5 @@
+//! What validity refuses, field by field.
+
 use uuid::Uuid;
 
 use super::*;
@@ -89,60 +91,22 @@ fn a_plain_spore_is_valid() {
 
 #[test]
 fn violations_name_field_and_limit() {
-    assert_eq!(
-        spore_with(|e| e.importance = Some(12.0)),
-        "importance: 12 is outside 0..=10"
-    );
-    assert_eq!(
-        spore_with(|e| e.importance = Some(f64::NAN)),
-        "importance: not a finite number"
-    );
-    assert_eq!(
-        spore_with(|e| e.resonance_score = f64::INFINITY),
-        "resonance_score: not a finite number"
-    );
-    assert_eq!(
-        spore_with(|e| e.content = Text::Plain("a\0b")),
-        "content: contains NUL"
-    );
+    assert_eq!(spore_with(|e| e.importance = Some(12.0)), "importance: 12 is outside 0..=10");
+    assert_eq!(spore_with(|e| e.importance = Some(f64::NAN)), "importance: not a finite number");
+    assert_eq!(spore_with(|e| e.resonance_score = f64::INFINITY), "resonance_score: not a finite number");
+    assert_eq!(spore_with(|e| e.content = Text::Plain("a\0b")), "content: contains NUL");
     assert_eq!(spore_with(|e| e.tags = vec!["x\0"]), "tags: contains NUL");
     assert_eq!(spore_with(|e| e.origin_agent = ""), "origin_agent: empty");
     assert_eq!(spore_with(|e| e.region_id = Some("")), "region_id: empty");
-    assert_eq!(
-        spore_with(|e| e.spore_id = Uuid::from_u128(1)),
-        "spore_id: differs from meta.event_id"
-    );
-    assert_eq!(
-        spore_with(|e| e.tags = vec!["t"; 10_001]),
-        "tags: 10001 elements, more than 10000"
-    );
-    assert_eq!(
-        spore_with(|e| e.meta.event_id = Uuid::nil()),
-        "meta.event_id: the nil UUID"
-    );
-    assert_eq!(
-        spore_with(|e| e.meta.occurred_at = -1),
-        format!("meta.occurred_at: -1 is outside 0..={TIME_MAX_US}")
-    );
-    assert_eq!(
-        spore_with(|e| e.meta.love_resonance = 101),
-        "meta.love_resonance: 101 is outside 0..=100"
-    );
-    assert_eq!(
-        spore_with(|e| e.spore_type = "never heard of"),
-        "valid",
-        "vocabularies are open"
-    );
+    assert_eq!(spore_with(|e| e.spore_id = Uuid::from_u128(1)), "spore_id: differs from meta.event_id");
+    assert_eq!(spore_with(|e| e.tags = vec!["t"; 10_001]), "tags: 10001 elements, more than 10000");
+    assert_eq!(spore_with(|e| e.meta.event_id = Uuid::nil()), "meta.event_id: the nil UUID");
+    assert_eq!(spore_with(|e| e.meta.occurred_at = -1), format!("meta.occurred_at: -1 is outside 0..={TIME_MAX_US}"));
+    assert_eq!(spore_with(|e| e.meta.love_resonance = 101), "meta.love_resonance: 101 is outside 0..=100");
+    assert_eq!(spore_with(|e| e.spore_type = "never heard of"), "valid", "vocabularies are open");
     assert!(spore_with(|e| e.meta.tenant_id = "a|b").starts_with("meta.tenant_id: contains `|`"));
-    let sealed = Sealed {
-        key_ref: "k",
-        nonce: &[0; 11],
-        ciphertext: &[0; 16],
-    };
-    assert!(
-        spore_with(|e| e.content = Text::Sealed(sealed))
-            .starts_with("content: not sealed with a nonce")
-    );
+    let sealed = Sealed { key_ref: "k", nonce: &[0; 11], ciphertext: &[0; 16] };
+    assert!(spore_with(|e| e.content = Text::Sealed(sealed)).starts_with("content: not sealed with a nonce"));
 }
 
 #[test]
@@ -157,26 +121,16 @@ fn sizes_are_bounded() {
     let huge = "x".repeat(TEXT_MAX + 1);
     let mut event = spore();
     event.content = Text::Plain(&huge);
-    assert_eq!(
-        check(&event.into(), b"", NOW).map_err(|v| v.field),
-        Err("content")
-    );
+    assert_eq!(check(&event.into(), b"", NOW).map_err(|v| v.field), Err("content"));
 }
 
 #[test]
 fn five_minutes_ahead_is_the_limit() {
-    assert_eq!(
-        spore_with(|e| e.meta.occurred_at = NOW + AHEAD_MAX_US),
-        "valid"
-    );
+    assert_eq!(spore_with(|e| e.meta.occurred_at = NOW + AHEAD_MAX_US), "valid");
     assert!(
-        spore_with(|e| e.meta.occurred_at = NOW + AHEAD_MAX_US + 1)
-            .starts_with("meta.occurred_at: 300000001 us ahead")
+        spore_with(|e| e.meta.occurred_at = NOW + AHEAD_MAX_US + 1).starts_with("meta.occurred_at: 300000001 us ahead")
     );
-    assert!(
-        spore_with(|e| e.meta.base_version = Some(NOW + AHEAD_MAX_US + 1))
-            .starts_with("meta.base_version: ")
-    );
+    assert!(spore_with(|e| e.meta.base_version = Some(NOW + AHEAD_MAX_US + 1)).starts_with("meta.base_version: "));
 }
 
 #[test]
@@ -197,15 +151,7 @@ fn summed_quantities_are_bounded() {
 fn the_key_is_compared_whole() {
     let event = Event::from(interaction());
     assert_eq!(check(&event, b"grove|willow", NOW), Ok(()));
-    for key in [
-        "",
-        "grove",
-        "grove|",
-        "grove|will",
-        "grove|willow|",
-        "other|willow",
-        "grovewillow",
-    ] {
+    for key in ["", "grove", "grove|", "grove|will", "grove|willow|", "other|willow", "grovewillow"] {
         let violation = check(&event, key.as_bytes(), NOW);
         assert_eq!(violation.map_err(|v| v.field), Err("key"), "{key}");
     }
@@ -230,14 +176,5 @@ fn a_field_key_has_three_parts() {
     Event::from(event.clone()).key(&mut key);
     assert_eq!(key, format!("grove|eu|{NOW}|a|b").as_bytes());
     assert_eq!(verdict(event.clone().into()), "valid");
-    assert!(
-        verdict(
-            FieldMeasured {
-                region_id: "e|u",
-                ..event
-            }
-            .into()
-        )
-        .starts_with("region_id: ")
-    );
+    assert!(verdict(FieldMeasured { region_id: "e|u", ..event }.into()).starts_with("region_id: "));
 }

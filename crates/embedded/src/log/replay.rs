@@ -1,9 +1,9 @@
 //! Reading a log again, up to given offsets, beside the process that writes it: a member of no group.
 
-use super::reader::PageLimit;
-use super::schema::{Layout, end_of, layout_of, offset_of, open_reader, record_id, sql};
+use super::reader::{PageLimit, first_from, read_page};
+use super::schema::{Layout, end_of, layout_of, open_reader, sql};
 use domain::{Topic, TopicPartition};
-use pipeline::{GroupOffset, LogError, LogRange, Page, Polled, Source};
+use pipeline::{GroupOffset, LogError, LogRange, Polled, Source};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -66,35 +66,6 @@ impl LogView {
         }
         Ok(found)
     }
-
-    fn first_from(&self, tp: TopicPartition, offset: i64) -> Result<Option<i64>, LogError> {
-        let slot = self.layout.slot(tp)?;
-        let select = "SELECT id FROM record WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT 1";
-        let bounds = params![record_id(slot, offset), record_id(slot + 1, 0)];
-        let found = self.conn.query_row(select, bounds, |row| row.get(0)).optional().map_err(sql)?;
-        Ok(found.map(offset_of))
-    }
-
-    fn page(&self, tp: TopicPartition, from: i64, end: i64, limit: PageLimit) -> Result<Page, LogError> {
-        let slot = self.layout.slot(tp)?;
-        let select =
-            "SELECT id, append_us, key, value, headers FROM record WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3";
-        let mut select = self.conn.prepare_cached(select).map_err(sql)?;
-        let bounds = params![record_id(slot, from), record_id(slot, end), limit.records as i64];
-        let mut rows = select.query(bounds).map_err(sql)?;
-        let (mut page, mut bytes) = (Page::new(tp), 0);
-        page.set_log_end(end);
-        while let Some(row) = rows.next().map_err(sql)? {
-            let part = |ix| row.get_ref(ix)?.as_blob().map_err(rusqlite::Error::from);
-            let (key, value, headers) = (part(2).map_err(sql)?, part(3).map_err(sql)?, part(4).map_err(sql)?);
-            page.push(offset_of(row.get(0).map_err(sql)?), row.get(1).map_err(sql)?, key, value, headers);
-            bytes += key.len() + value.len() + headers.len();
-            if bytes > limit.bytes {
-                break;
-            }
-        }
-        Ok(page)
-    }
 }
 
 /// A source that reads a log again from first offsets to ends, then cancels its token: the worker commits what is
@@ -130,7 +101,8 @@ impl Source for Replay {
             if *cursor >= end {
                 continue;
             }
-            let page = self.view.page(*tp, *cursor, end, self.limit)?;
+            let slot = self.view.layout.slot(*tp)?;
+            let page = read_page(&self.view.conn, (*tp, slot), *cursor, end, self.limit)?;
             let Some(last) = page.len().checked_sub(1) else {
                 *cursor = end;
                 continue;
@@ -148,7 +120,8 @@ impl Source for Replay {
 
     async fn offset_at(&mut self, tp: TopicPartition, _: i64) -> Result<i64, LogError> {
         let from = self.bounds.get(&tp).map_or(0, |bounds| bounds.start);
-        Ok(self.view.first_from(tp, from)?.unwrap_or(from))
+        let (slot, end) = (self.view.layout.slot(tp)?, self.view.end(tp)?);
+        Ok(first_from(&self.view.conn, slot, from, end)?.map_or(from, |(offset, _)| offset))
     }
 
     async fn seek(&mut self, tp: TopicPartition, offset: i64) -> Result<(), LogError> {

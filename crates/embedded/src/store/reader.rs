@@ -127,7 +127,6 @@ impl RowReader {
         next += part.map_or(0, |_| PARTIAL_KEY.len());
         Ok(StoredRow { key, part, cells: read_cells(row, next, &self.slots).sorted()? })
     }
-
 }
 
 /// The logical rows of one table, one after another.

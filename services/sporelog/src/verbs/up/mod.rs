@@ -7,7 +7,7 @@ pub use roles::worker_options;
 
 use anyhow::{Context as _, Result};
 use embedded::folder::DataFolder;
-use embedded::log::{Log, LogOptions};
+use embedded::log::{Log, LogOptions, PageLimit};
 use embedded::socket::AppendServer;
 use embedded::store::{STORE_FILE, Store};
 use pipeline::{Clock as _, SystemClock};
@@ -63,7 +63,13 @@ pub async fn run(args: Args, config: Config) -> Result<ExitCode> {
     let (health, metrics) = (Health::new(), Arc::new(Metrics::new()?));
     let address = serve_http(&config, &health, &metrics, stop.clone()).await?;
     let mut supervisor = Supervisor::new(stop.clone());
-    let roles = Roles { log: log.clone(), store, schemas: Arc::new(codec::Schemas::embedded()?), metrics: metrics.clone(), health };
+    let roles = Roles {
+        log: log.clone(),
+        store,
+        schemas: Arc::new(codec::Schemas::embedded()?),
+        metrics: metrics.clone(),
+        health,
+    };
     roles.start(&mut supervisor, &config)?;
     if args.simulate {
         anyhow::bail!("simulate is not wired yet");
@@ -80,10 +86,18 @@ pub async fn run(args: Args, config: Config) -> Result<ExitCode> {
 }
 
 fn log_options(config: &Config) -> LogOptions {
+    let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    let defaults = LogOptions::default();
+    // A page goes whole into a batch, so a smaller batch needs smaller pages.
+    let page = PageLimit {
+        bytes: defaults.page.bytes.min(size(config.worker.batch_max_bytes)),
+        records: defaults.page.records.min(size(config.worker.batch_max_records)),
+    };
     LogOptions {
-        queue_bytes: usize::try_from(config.log.queue_bytes).unwrap_or(usize::MAX),
-        max_record_bytes: usize::try_from(config.log.max_record_bytes).unwrap_or(usize::MAX),
-        ..LogOptions::default()
+        page,
+        queue_bytes: size(config.log.queue_bytes),
+        max_record_bytes: size(config.log.max_record_bytes),
+        ..defaults
     }
 }
 

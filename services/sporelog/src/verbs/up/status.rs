@@ -24,7 +24,13 @@ const EVERY: Duration = Duration::from_secs(1);
 const IDLE_LOOK: Duration = Duration::from_millis(50);
 
 /// Prints until stopped; where `until_idle` is given, stops the process once every worker has caught up.
-pub async fn show(shown: Shown, metrics: Arc<Metrics>, clock: SystemClock, stop: CancellationToken, until_idle: Option<Log>) {
+pub async fn show(
+    shown: Shown,
+    metrics: Arc<Metrics>,
+    clock: SystemClock,
+    stop: CancellationToken,
+    until_idle: Option<Log>,
+) {
     if !shown.quiet {
         print_start(&shown);
     }
@@ -95,7 +101,8 @@ fn table(now: &[WorkerSnapshot], before: &[WorkerSnapshot], elapsed_us: i64, ter
 fn is_idle(now: &[WorkerSnapshot], log: &Log) -> bool {
     ["records", "views", "series"].iter().zip(["ingest", "projector", "aggregator"]).all(|(projection, role)| {
         let Some(projection) = domain::Projection::named(projection) else { return true };
-        let wanted: usize = projection.topics.iter().filter_map(|topic| log.partitions(*topic)).map(|n| n as usize).sum();
+        let wanted: usize =
+            projection.topics.iter().filter_map(|topic| log.partitions(*topic)).map(|n| n as usize).sum();
         let of_role = || now.iter().filter(|worker| worker.role == role);
         let owned: usize = of_role().map(|worker| worker.partitions).sum();
         of_role().count() == 0 || (owned == wanted && of_role().all(|worker| worker.lag_records == 0))

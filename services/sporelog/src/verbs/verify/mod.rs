@@ -89,7 +89,10 @@ fn compare_accounts(projection: &Projection, stored: &[Position], replayed: &[Po
             continue;
         };
         if held.gap() != 0 || (held.next_offset, held.counts) != (again.next_offset, again.counts) {
-            println!("{}: the account of {} differs: stored {held:?}, folded again {again:?}", projection.name, held.tp);
+            println!(
+                "{}: the account of {} differs: stored {held:?}, folded again {again:?}",
+                projection.name, held.tp
+            );
             equal = false;
         }
     }
