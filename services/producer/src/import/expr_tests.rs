@@ -1,3 +1,5 @@
+//! Expressions of a mapping, by example.
+
 use super::*;
 use serde_json::json;
 
