@@ -1,7 +1,10 @@
 //! Small valid events, framed and keyed as producers do.
 
 use codec::{Encoder, Schemas};
-use domain::event::{AgentHeartbeat, Event, InteractionRecorded, Meta};
+use domain::event::{
+    AgentHeartbeat, AgentProfiled, AgentStateChanged, Event, InteractionRecorded, Meta, SporeCreated, SporePropagated,
+    Text, ToneShift,
+};
 use pipeline::{Headers, OutRecord};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -86,6 +89,98 @@ impl Events {
             location_h3: None,
             merkle_root: None,
             stream_len: None,
+        }))
+    }
+
+    /// `agent` makes a spore in the region north; its id is the event's.
+    pub fn spore(&mut self, meta: Meta<'_>, agent: &str, content: &str, importance: f64) -> OutRecord {
+        let spore_id = meta.event_id;
+        self.record(&Event::SporeCreated(SporeCreated {
+            meta,
+            spore_id,
+            origin_agent: agent,
+            region_id: Some("north"),
+            spore_type: "whisper",
+            content: Text::Plain(content),
+            content_hash: "00",
+            signature: "00",
+            resonance_score: 0.5,
+            importance: Some(importance),
+            emotional_relevance: None,
+            emotional_context: None,
+            tier: "WORKING",
+            tags: vec!["test"],
+            related_agents: Vec::new(),
+            derived_from: Vec::new(),
+            loop_id: None,
+            location_h3: None,
+            retention_until: None,
+            embedding: None,
+            metadata: Default::default(),
+        }))
+    }
+
+    /// `from` passes a spore on to `to`, in the region north.
+    pub fn propagation(&mut self, meta: Meta<'_>, spore_id: Uuid, from: &str, to: &str) -> OutRecord {
+        self.record(&Event::SporePropagated(SporePropagated {
+            meta,
+            spore_id,
+            from_agent: from,
+            to_agent: to,
+            region_id: Some("north"),
+            hop: 1,
+            resonance: 0.75,
+            channel: None,
+        }))
+    }
+
+    /// An agent is registered, with a name.
+    pub fn profile(&mut self, meta: Meta<'_>, agent: &str, name: &str) -> OutRecord {
+        self.record(&Event::AgentProfiled(AgentProfiled {
+            meta,
+            agent_id: agent,
+            kind: "AGENT",
+            name: Some(name),
+            owner_id: None,
+            archetype: None,
+            harmony: None,
+            sacred_name: None,
+            sacred_role: None,
+            constitution: None,
+            background: None,
+            personality: Default::default(),
+            likes: Vec::new(),
+            dislikes: Vec::new(),
+            goals: None,
+            public_key: None,
+            primary_region: Some("north"),
+            backup_regions: Vec::new(),
+            capabilities: Default::default(),
+            subscription_tier: None,
+            private: None,
+            cleared: Vec::new(),
+        }))
+    }
+
+    /// An agent's mood, energy and tone change, and it earns a credit.
+    pub fn state_change(&mut self, meta: Meta<'_>, agent: &str, mood: &str, energy: f64) -> OutRecord {
+        let tone = ToneShift { from: "calm", to: mood, magnitude: 1.0, trigger_type: None, trigger_content: None };
+        self.record(&Event::AgentStateChanged(AgentStateChanged {
+            meta,
+            agent_id: agent,
+            tone: Some(tone),
+            mood: Some(mood),
+            energy: Some(energy),
+            location_h3: None,
+            position: None,
+            action: None,
+            emotional_state: None,
+            physical_state: None,
+            cognitive_load: None,
+            consciousness_score: None,
+            status: Some("active"),
+            credits_delta: Some(1.0),
+            cleared: Vec::new(),
         }))
     }
 }
