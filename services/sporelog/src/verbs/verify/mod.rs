@@ -10,6 +10,7 @@ use embedded::log::LogView;
 use embedded::store::{STORE_FILE, Snapshot, Store, StoreConfig, diff};
 use pipeline::Position;
 use runtime::config::Config;
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -36,9 +37,11 @@ Exit status: 0 where every digest agrees, 1 where one differs; the first row tha
 pub async fn run(args: Args, config: Config) -> Result<ExitCode> {
     let dir = &config.data.dir;
     let wanted = |projection: &&&Projection| args.projection.as_ref().is_none_or(|name| projection.name == name);
-    let mut equal = true;
+    let (mut equal, mut out) = (true, std::io::stdout());
     for projection in PROJECTIONS.iter().filter(wanted) {
-        equal &= verify(dir, projection, &config).await.with_context(|| format!("verifying {}", projection.name))?;
+        equal &= verify(dir, projection, &config, &mut out)
+            .await
+            .with_context(|| format!("verifying {}", projection.name))?;
     }
     Ok(if equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -49,7 +52,7 @@ struct Stored {
     positions: Vec<Position>,
 }
 
-async fn verify(dir: &Path, projection: &'static Projection, config: &Config) -> Result<bool> {
+async fn verify(dir: &Path, projection: &'static Projection, config: &Config, out: &mut impl Write) -> Result<bool> {
     let log = LogView::open(dir)?;
     let stored = if projection.name == ingest::PROJECTION.name {
         records_at_rest(dir, &log).await?
@@ -61,16 +64,16 @@ async fn verify(dir: &Path, projection: &'static Projection, config: &Config) ->
     let scratch_dir = tempfile::Builder::new().prefix("verify-").tempdir_in(dir)?;
     let scratch = Store::open_with(StoreConfig::scratch(scratch_dir.path().join(STORE_FILE)))?;
     let replayed = replay::replay(log, &stored.positions, projection, scratch.clone(), config).await?;
-    let mut equal = compare_accounts(projection, &stored.positions, &replayed);
+    let mut equal = compare_accounts(projection, (&stored.positions, &replayed), out)?;
     let fresh = scratch.reader()?;
     for table in projection.tables {
         let (held, folded) = (stored.snapshot.digest(projection, table)?, fresh.digest(projection, table)?);
         let verdict = if held == folded { "equal" } else { "DIFFERENT" };
-        println!("{:<10} {:<28} {verdict:<10} {held}", projection.name, table.name);
+        writeln!(out, "{:<10} {:<28} {verdict:<10} {held}", projection.name, table.name)?;
         if held != folded {
             equal = false;
             if let Some(difference) = diff((&stored.snapshot, projection), (&fresh, projection), table)? {
-                println!("  stored against folded again: {difference}");
+                writeln!(out, "  stored against folded again: {difference}")?;
             }
         }
     }
@@ -78,25 +81,30 @@ async fn verify(dir: &Path, projection: &'static Projection, config: &Config) ->
 }
 
 /// The counts of records, and with them duplicates and dead letters, must come out the same.
-fn compare_accounts(projection: &Projection, stored: &[Position], replayed: &[Position]) -> bool {
+fn compare_accounts(
+    projection: &Projection,
+    (stored, replayed): (&[Position], &[Position]),
+    out: &mut impl Write,
+) -> Result<bool> {
     let mut equal = true;
     for held in stored {
         let Some(again) = replayed.iter().find(|position| position.tp == held.tp) else {
             if held.next_offset > held.first_offset {
-                println!("{}: {} was not folded again", projection.name, held.tp);
+                writeln!(out, "{}: {} was not folded again", projection.name, held.tp)?;
                 equal = false;
             }
             continue;
         };
         if held.gap() != 0 || (held.next_offset, held.counts) != (again.next_offset, again.counts) {
-            println!(
+            writeln!(
+                out,
                 "{}: the account of {} differs: stored {held:?}, folded again {again:?}",
                 projection.name, held.tp
             );
             equal = false;
         }
     }
-    equal
+    Ok(equal)
 }
 
 /// Records have no position beside them (I4): they are compared at a moment when ingest has caught up.
