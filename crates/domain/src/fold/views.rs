@@ -13,7 +13,7 @@ use crate::fixed;
 use crate::projection::{Emit, Folded, Origin, Projection};
 use crate::stamp::Stamp;
 use crate::tables::views::{
-    AGENT_HISTORY, AGENT_PRESENCE, AGENT_VIEW, CONTACT, MINUTE_MAP_BYTES, RECEIVED, SPORE_VIEW,
+    AGENT_HISTORY, AGENT_PRESENCE, AGENT_VIEW, CONTACT, CONTACT_DAY, MINUTE_MAP_BYTES, RECEIVED, SPORE_VIEW,
 };
 use crate::topic::Topic;
 use crate::window;
@@ -36,7 +36,7 @@ pub static VIEWS: Projection = Projection {
         Topic::CoalitionLifecycle,
         Topic::PolicyAudit,
     ],
-    tables: &[&SPORE_VIEW, &RECEIVED, &CONTACT, &AGENT_VIEW, &AGENT_HISTORY, &AGENT_PRESENCE],
+    tables: &[&SPORE_VIEW, &RECEIVED, &CONTACT, &AGENT_VIEW, &AGENT_HISTORY, &AGENT_PRESENCE, &CONTACT_DAY],
     fold,
     derive: Some(derive),
 };
@@ -50,7 +50,10 @@ fn fold(event: &Event<'_>, rows: &mut Deltas) -> Folded {
             spore_columns(&mut row, spore);
         }
         Event::SporePropagated(hop) => received(hop, rows),
-        Event::InteractionRecorded(interaction) => contact(interaction, rows),
+        Event::InteractionRecorded(interaction) => {
+            contact(interaction, rows);
+            contact_day(interaction, rows);
+        }
         Event::AgentProfiled(profile) => profiled(profile, rows),
         Event::AgentStateChanged(change) => {
             state_changed(change, rows);
@@ -85,6 +88,15 @@ fn contact(event: &InteractionRecorded<'_>, rows: &mut Deltas) {
         row.latest("relationship_type", Cell::text(event.relationship_type), &stamp(&event.meta));
     }
     row.merge("first_at", Cell::Int(event.meta.occurred_at)).merge("last_at", Cell::Int(event.meta.occurred_at));
+}
+
+fn contact_day(event: &InteractionRecorded<'_>, rows: &mut Deltas) {
+    let day = window::start(event.meta.occurred_at, window::DAY_US);
+    let mut row = rows.row(&CONTACT_DAY, |key| {
+        key.text(event.meta.tenant_id).text(event.agent_id).text(event.peer_id).int(day);
+    });
+    mark_minute(&mut row, event.meta.occurred_at);
+    row.add("interactions", 1);
 }
 
 /// Writes registers: null means unchanged, unless the field is named as cleared.
@@ -195,19 +207,24 @@ fn history(event: &AgentStateChanged<'_>, rows: &mut Deltas) {
         .merge("credits_delta", Cell::double(event.credits_delta));
 }
 
-fn presence(event: &AgentHeartbeat<'_>, rows: &mut Deltas) {
-    let occurred_at = event.meta.occurred_at;
-    let mut row = rows.row(&AGENT_PRESENCE, |key| {
-        key.text(event.meta.tenant_id).text(event.agent_id).int(window::start(occurred_at, window::DAY_US));
-    });
+/// Sets the bit of a time's minute in the row's map of the day.
+fn mark_minute(row: &mut RowMut<'_>, time_us: i64) {
     let cell = row.in_place("minutes");
     if cell.is_null() {
         *cell = Cell::Bytes(vec![0; MINUTE_MAP_BYTES]);
     }
     if let Cell::Bytes(map) = cell {
-        let minute = window::minute_of_day(occurred_at);
+        let minute = window::minute_of_day(time_us);
         map[minute / 8] |= 0x80 >> (minute % 8);
     }
+}
+
+fn presence(event: &AgentHeartbeat<'_>, rows: &mut Deltas) {
+    let occurred_at = event.meta.occurred_at;
+    let mut row = rows.row(&AGENT_PRESENCE, |key| {
+        key.text(event.meta.tenant_id).text(event.agent_id).int(window::start(occurred_at, window::DAY_US));
+    });
+    mark_minute(&mut row, occurred_at);
     row.add("heartbeats", 1).merge("last_seen", Cell::Int(occurred_at));
     row.latest("region_id", Cell::Text(event.region_id.to_owned()), &stamp(&event.meta));
 }

@@ -152,3 +152,18 @@ pub static AGENT_PRESENCE: Table = Table {
     ],
     doc: "When each agent was heard, by day.",
 };
+
+/// On which minutes of a day two agents were in direct contact.
+pub static CONTACT_DAY: Table = Table {
+    name: "contact_day",
+    ix: 6,
+    topics: &[Topic::SacredMessages],
+    partial: false,
+    key: &[TENANT, AGENT, text_key("peer_id", "The agent at the other end."), time_key("day", "The UTC day.")],
+    columns: &[
+        Column::new("minutes", Type::Bits, Or, "A bit per minute of the day in which agent_id acted upon peer_id.")
+            .unit("1,440 bits"),
+        Column::new("interactions", Type::Int, Sum, "How often agent_id acted upon peer_id on that day."),
+    ],
+    doc: "On which minutes of each day two agents were in direct contact.",
+};

@@ -35,6 +35,7 @@ static MIGRATIONS: &[Migration] = migrations! {
     3 "0003_views";
     4 "0004_series";
     5 "0005_contract";
+    6 "0006_contact_day";
 };
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS migration (

@@ -1,0 +1,2 @@
+DROP VIEW contact_day;
+DROP TABLE {views}contact_day;
