@@ -1,6 +1,7 @@
 //! A harness around the real binary: a data folder, the process on it, questions to its stores, appends to its log.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "the harness is test code: what fails, fails the test")]
 
+pub mod data;
 pub mod running;
 pub mod wait;
 pub mod workload;
