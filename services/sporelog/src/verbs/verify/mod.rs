@@ -100,7 +100,7 @@ fn compare_accounts(
                 out,
                 "{}: the account of {} differs: stored {held:?}, folded again {again:?}",
                 projection.name, held.tp
-            );
+            )?;
             equal = false;
         }
     }
