@@ -1,6 +1,6 @@
 //! The command line: global flags, the list of verbs, and what every verb shares.
 
-use crate::verbs::{completions, deadletter, docs, schema, sql, topics, up, verify};
+use crate::verbs::{completions, deadletter, docs, import, schema, simulate, sql, topics, up, verify};
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use runtime::config::{Config, Layers};
@@ -66,6 +66,10 @@ pub struct Global {
 pub enum Verb {
     /// Run the whole pipeline in this process: log, workers and stores in one data folder.
     Up(up::Args),
+    /// Import a CSV or JSONL file through a mapping.
+    Import(import::Args),
+    /// Publish what a made-up population of agents does.
+    Simulate(simulate::Args),
     /// Fold the log again and compare every table with what is stored.
     Verify(verify::Args),
     /// Ask the stores in SQL, read-only.
@@ -119,6 +123,8 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         match verb {
             Verb::Sql(args) => sql::run(args, config).await,
             Verb::Up(args) => up::run(args, config).await,
+            Verb::Import(args) => import::run(args, config).await,
+            Verb::Simulate(args) => simulate::run(args, config).await,
             Verb::Verify(args) => verify::run(args, config).await,
             Verb::Deadletter(args) => deadletter::run(args, config).await,
             Verb::Schema(args) => schema::run(args, config).await,

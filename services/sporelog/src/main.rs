@@ -2,6 +2,7 @@
 
 mod cli;
 mod log_file;
+mod meter;
 mod observer;
 mod render;
 mod verbs;

@@ -3,7 +3,9 @@
 pub mod completions;
 pub mod deadletter;
 pub mod docs;
+pub mod import;
 pub mod schema;
+pub mod simulate;
 pub mod sql;
 pub mod topics;
 pub mod up;

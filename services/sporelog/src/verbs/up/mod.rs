@@ -1,5 +1,6 @@
 //! `up`: every role in one process, on the embedded log and stores.
 
+mod population;
 mod roles;
 mod status;
 
@@ -58,6 +59,8 @@ pub async fn run(args: Args, config: Config) -> Result<ExitCode> {
     let clock = SystemClock::new();
     let log = Log::open_held(folder.clone(), &topics, log_options(&config), clock)?;
     let store = Store::open(folder.path().join(STORE_FILE))?;
+    // Ingest's offsets lie in the log: a store that is new here gets every record from the start.
+    log.bind(ingest::PROJECTION.name, store.id()?).await?;
     let appends = tokio::spawn(AppendServer::bind(folder.path())?.serve(log.clone()));
 
     let (health, metrics) = (Health::new(), Arc::new(Metrics::new()?));
@@ -72,7 +75,7 @@ pub async fn run(args: Args, config: Config) -> Result<ExitCode> {
     };
     roles.start(&mut supervisor, &config)?;
     if args.simulate {
-        anyhow::bail!("simulate is not wired yet");
+        population::start(&mut supervisor, &config, log.clone())?;
     }
     let shown = status::Shown { dir: folder.path().to_owned(), address, quiet: args.quiet };
     let status = tokio::spawn(status::show(shown, metrics, clock, stop.clone(), args.until_idle.then(|| log.clone())));
@@ -85,7 +88,8 @@ pub async fn run(args: Args, config: Config) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn log_options(config: &Config) -> LogOptions {
+/// The options of the log, from the configuration.
+pub fn log_options(config: &Config) -> LogOptions {
     let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     let defaults = LogOptions::default();
     // A page goes whole into a batch, so a smaller batch needs smaller pages.
