@@ -72,7 +72,7 @@ impl Maker {
         // Event time runs a little out of order over three days.
         let jitter_us = i64::from(self.random.rand_range(0..300)) * 1_000_000;
         let occurred_at = START_US + ix as i64 * 60_000_000 + jitter_us;
-        let meta = Events::meta(ix as u128, occurred_at, (ix % 2 == 0).then_some(ix as i64));
+        let meta = Events::meta(ix as u128, occurred_at, ix.is_multiple_of(2).then_some(ix as i64));
         let (agent, peer) = (self.agent(), self.agent());
         match self.random.rand_range(0..10) {
             0..4 => {

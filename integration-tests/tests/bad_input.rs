@@ -1,5 +1,6 @@
 //! Bad records straight in the log: each is one dead letter of every projection that reads its topic, with bytes,
 //! coordinates and reason; the good ones around it are applied, and the account closes (I5, I6).
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "what fails, fails the test")]
 
 use domain::event::Event;
 use domain::projection::PROJECTIONS;
@@ -122,6 +123,33 @@ fn shown(folder: &Sporelog, letters: &[Vec<String>], bad: &Bad, (tp, offset): (T
     let hex: Vec<_> = bad.record.value.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     for part in [coordinates, hex.join(" "), bad.reason.to_owned(), format!("bytes     {}", bad.record.value.len())] {
         assert!(text.contains(&part), "{part:?} is not in {text}");
+    }
+}
+
+/// A dead letter is in the log before the position can pass its record, and a crash between the two, which writes it
+/// again, shows it once.
+#[test]
+fn killed_between_dead_letter_and_commit_it_is_shown_once() {
+    let prepared = Sporelog::new();
+    let bad = bad_records(&mut events());
+    prepared.append(bad.iter().map(|bad| bad.record.clone()).collect());
+    let expected: usize = bad.iter().map(|bad| readers(bad.record.topic)).sum();
+    for (role, projection) in [("ingest", "records"), ("projector", "views"), ("aggregator", "series")] {
+        let folder = prepared.copy();
+        for step in ["publish", "before-commit"] {
+            let mut running = folder.up(&[], &[("SPORELOG_TEST_HOLD_AT", &format!("{role}:{step}:1"))]);
+            running.wait_line(&format!("held at {step}"));
+            running.kill9();
+            let written = folder.dead_letters().iter().any(|letter| letter[1] == projection);
+            assert!(written, "{role} was killed at {step}, behind its dead letters");
+        }
+        folder.settle(&[]);
+        assert_eq!(folder.dead_letters().len(), expected, "{role}");
+        let letters = folder.number("SELECT count(*) FROM log.record") - i64::try_from(bad.len()).unwrap();
+        assert!(usize::try_from(letters).unwrap() > expected, "some were written again");
+        println!("{role} killed before its commit: {letters} dead letters in the log, {expected} shown");
+        assert_eq!(folder.gaps(), 0);
+        assert!(!folder.digests().is_empty());
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the process takes: of a core when idle, of time from append to visible and to stop, of memory over a long
 //! backlog (I8). Figures are printed; the bounds that fail are generous, because machines differ.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "what fails, fails the test")]
 
 use integration_tests::running::Running;
 use integration_tests::wait::{pause, until};

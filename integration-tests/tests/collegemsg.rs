@@ -1,4 +1,5 @@
 //! CollegeMsg, 59,835 real messages between 1,899 people: imported through the example's mapping and asked in SQL.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "what fails, fails the test")]
 
 use integration_tests::data::{fetched, mapping};
 use integration_tests::{Sporelog, text};

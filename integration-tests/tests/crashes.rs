@@ -1,5 +1,6 @@
 //! SIGKILL at every named step of every role's loop, and at random moments while appends go on: afterwards the stores
 //! are as if nothing had happened (I2, I4, I5, I10). Prints how often it killed, and where.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "what fails, fails the test")]
 
 use domain::projection::PROJECTIONS;
 use integration_tests::wait::pause;
@@ -18,6 +19,18 @@ const RANDOM_KILLS: u32 = 70;
 const EVENTS: usize = 3_000;
 /// Small batches, so that there are many steps to be killed at.
 const SMALL: [&str; 2] = ["--set", "worker.batch_max_records=20"];
+
+/// Several workers a role, which share the partitions.
+const MANY: [&str; 8] = [
+    "--set",
+    "worker.batch_max_records=20",
+    "--set",
+    "roles.ingest_workers=2",
+    "--set",
+    "roles.projector_workers=3",
+    "--set",
+    "roles.aggregator_workers=2",
+];
 
 type Kills = Mutex<BTreeMap<(&'static str, &'static str), u32>>;
 
@@ -80,7 +93,8 @@ fn kill_at_random(workload: &Workload, reference: &Digests) -> u32 {
         scope.spawn(|| {
             let mut random = oorandom::Rand32::new(11);
             while !stop.load(Ordering::Relaxed) {
-                let mut running = folder.up(&SMALL, &[]);
+                let workers: &[&str] = if random.rand_u32().is_multiple_of(2) { &SMALL } else { &MANY };
+                let mut running = folder.up(workers, &[]);
                 // Where the producer took the folder for a moment, the process is refused: try again.
                 if running.says("sporelog is up") {
                     pause(Duration::from_millis(u64::from(random.rand_range(0..150))));

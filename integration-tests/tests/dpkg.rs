@@ -1,4 +1,5 @@
 //! dpkg's changelog since 1995 as spores, with real texts, authors and times.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "what fails, fails the test")]
 
 use integration_tests::data::{fetched, mapping};
 use integration_tests::{Sporelog, text};
