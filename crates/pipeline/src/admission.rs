@@ -15,32 +15,60 @@ use std::collections::VecDeque;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// The event ids applied to one partition within the horizon.
+/// The event ids applied to one partition within the horizon, in the order of their appends.
+///
+/// The log takes many records with one fsync, at one time; so append times are kept by run, not by record.
 #[derive(Debug, Default)]
 struct Horizon {
     seen: HashSet<u64>,
-    order: VecDeque<(i64, u64)>,
+    order: VecDeque<u64>,
+    /// Append time and number of the ids in `order` that share it.
+    runs: VecDeque<(i64, usize)>,
     staged: usize,
 }
 
 impl Horizon {
-    fn expire(&mut self, before_us: i64) {
-        while let Some((append_us, hash)) = self.order.front().copied() {
-            if append_us >= before_us || self.order.len() <= self.staged {
-                return;
+    fn push(&mut self, append_us: i64, hash: u64) {
+        self.order.push_back(hash);
+        match self.runs.back_mut() {
+            Some((at_us, count)) if *at_us == append_us => *count += 1,
+            _ => self.runs.push_back((append_us, 1)),
+        }
+        self.staged += 1;
+    }
+
+    fn pop_oldest(&mut self) {
+        let Some(hash) = self.order.pop_front() else { return };
+        self.seen.remove(&hash);
+        if let Some((_, count)) = self.runs.front_mut() {
+            *count -= 1;
+            if *count == 0 {
+                self.runs.pop_front();
             }
-            self.order.pop_front();
-            self.seen.remove(&hash);
+        }
+    }
+
+    fn pop_newest(&mut self) {
+        let Some(hash) = self.order.pop_back() else { return };
+        self.seen.remove(&hash);
+        if let Some((_, count)) = self.runs.back_mut() {
+            *count -= 1;
+            if *count == 0 {
+                self.runs.pop_back();
+            }
+        }
+    }
+
+    fn expire(&mut self, before_us: i64) {
+        while self.runs.front().is_some_and(|(append_us, _)| *append_us < before_us) && self.order.len() > self.staged {
+            self.pop_oldest();
         }
     }
 
     fn roll_back(&mut self) {
-        for _ in 0..self.staged {
-            if let Some((_, hash)) = self.order.pop_back() {
-                self.seen.remove(&hash);
-            }
+        for _ in 0..std::mem::take(&mut self.staged) {
+            self.pop_newest();
         }
-        self.staged = 0;
     }
 }
 
@@ -140,11 +168,10 @@ impl Admission {
         if !horizon.seen.insert(hash) {
             return false;
         }
-        horizon.order.push_back((append_us, hash));
-        horizon.staged += 1;
+        horizon.push(append_us, hash);
         let over = horizon.order.len() > self.max_entries && horizon.order.len() > horizon.staged;
-        if over && let Some((_, hash)) = horizon.order.pop_front() {
-            horizon.seen.remove(&hash);
+        if over {
+            horizon.pop_oldest();
         }
         over
     }
@@ -197,4 +224,73 @@ impl Admission {
 fn identity(event_id: Uuid, key: &[u8]) -> u64 {
     let id = event_id.as_u128();
     xxh3_64_with_seed(key, (id as u64) ^ ((id >> 64) as u64).rotate_left(32))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TP: TopicPartition = TopicPartition::new(domain::Topic::SacredMessages, 0);
+
+    fn meta(id: u128) -> Meta<'static> {
+        Meta {
+            event_id: Uuid::from_u128(id),
+            occurred_at: 0,
+            tenant_id: "t",
+            producer_id: "p",
+            producer_seq: None,
+            love_resonance: 0,
+            base_version: None,
+            trace_id: None,
+            causation_id: None,
+        }
+    }
+
+    fn apply(admission: &mut Admission, id: u128, append_us: i64) -> bool {
+        assert_eq!(admission.admit(TP, &meta(id), b"t|k", append_us), Admit::New);
+        admission.applied(TP, &meta(id), b"t|k", append_us)
+    }
+
+    fn seen(admission: &mut Admission, id: u128, append_us: i64) -> bool {
+        admission.admit(TP, &meta(id), b"t|k", append_us) == Admit::Duplicate
+    }
+
+    #[test]
+    fn an_id_is_forgotten_when_its_append_time_leaves_the_horizon() {
+        let mut admission = Admission::new(100, 1_000, 10);
+        for (id, append_us) in [(1, 0), (2, 0), (3, 50)] {
+            apply(&mut admission, id, append_us);
+        }
+        admission.commit();
+        assert!([1, 2, 3].iter().all(|id| seen(&mut admission, *id, 100)));
+        assert!(!seen(&mut admission, 1, 101) && !seen(&mut admission, 2, 101) && seen(&mut admission, 3, 101));
+        assert!(!seen(&mut admission, 3, 151));
+    }
+
+    #[test]
+    fn what_a_failed_batch_added_is_forgotten_and_nothing_else() {
+        let mut admission = Admission::new(100, 1_000, 10);
+        apply(&mut admission, 1, 7);
+        admission.commit();
+        // The same append time as what was committed, and another.
+        apply(&mut admission, 2, 7);
+        apply(&mut admission, 3, 8);
+        admission.roll_back();
+        assert!(seen(&mut admission, 1, 9) && !seen(&mut admission, 2, 9) && !seen(&mut admission, 3, 9));
+        apply(&mut admission, 2, 9);
+        admission.commit();
+        assert!(seen(&mut admission, 1, 107) && !seen(&mut admission, 1, 108) && seen(&mut admission, 2, 108));
+    }
+
+    #[test]
+    fn past_the_cap_the_oldest_goes() {
+        let mut admission = Admission::new(100, 2, 10);
+        for id in 1..=2 {
+            assert!(!apply(&mut admission, id, 0));
+        }
+        admission.commit();
+        assert!(apply(&mut admission, 3, 0), "the horizon was cut short");
+        admission.commit();
+        assert!(!seen(&mut admission, 1, 1) && seen(&mut admission, 2, 1) && seen(&mut admission, 3, 1));
+    }
 }
