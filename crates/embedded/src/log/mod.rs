@@ -206,6 +206,18 @@ impl Log {
         Ok(EmbeddedSource::new(self.clone(), reader, group, id, member))
     }
 
+    /// States what a group writes to. Where that is another store than before, such as a new one in the place of one that
+    /// was deleted, the group's offsets are forgotten and it reads from the start: its offsets are not kept in that
+    /// store. To be called before members join; gives back whether the offsets were kept.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] where the disk is full or fails; nothing is changed then.
+    pub async fn bind(&self, group: &str, target: Uuid) -> Result<bool, LogError> {
+        let (reply, answer) = oneshot::channel();
+        self.request(Request::Bind { group: group.to_owned(), target, reply })?;
+        answer.await.unwrap_or_else(|_| Err(stopped()))
+    }
+
     /// Moves every partition of a group to another member, as a rebalance may: for tests of hand-overs. A lone member has
     /// its partitions revoked and gets them back.
     pub fn shuffle(&self, group: &str) {

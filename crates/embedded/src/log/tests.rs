@@ -172,6 +172,32 @@ async fn a_shuffle_moves_every_partition() {
 }
 
 #[tokio::test]
+async fn a_group_that_writes_to_another_store_starts_anew() {
+    let temp = tempfile::tempdir().unwrap();
+    let log = open(temp.path(), 1, LogOptions::default());
+    log.append(one("a")).await.unwrap();
+    let tp = TopicPartition::new(TOPIC, 0);
+    let (first, second) = (uuid::Uuid::from_u128(1), uuid::Uuid::from_u128(2));
+    assert!(!log.bind("group", first).await.unwrap());
+    for group in ["group", "other"] {
+        let mut reader = Reader::new(log.join(group, &[TOPIC], "reader").unwrap());
+        reader.until(WAIT, "the record", |reader| reader.got.len() == 1).await;
+        let offset = pipeline::GroupOffset { tp, next_offset: 1, metadata: String::new() };
+        reader.source.commit(&[offset]).await.unwrap();
+    }
+    drop(log);
+    let log = open(temp.path(), 1, LogOptions::default());
+    let committed = async |group: &str| {
+        let mut source = log.join(group, &[TOPIC], "reader").unwrap();
+        source.committed(&[tp]).await.unwrap().len()
+    };
+    assert!(log.bind("group", first).await.unwrap());
+    assert_eq!(committed("group").await, 1);
+    assert!(!log.bind("group", second).await.unwrap());
+    assert_eq!((committed("group").await, committed("other").await), (0, 1));
+}
+
+#[tokio::test]
 async fn a_wal_that_readers_hold_back_is_bounded() {
     let temp = tempfile::tempdir().unwrap();
     let log = open(temp.path(), 1, LogOptions { checkpoint_bytes: 1 << 20, ..LogOptions::default() });

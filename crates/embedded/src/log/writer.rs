@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use uuid::Uuid;
 
 /// A round takes no more requests once it holds this much.
 const ROUND_BYTES: usize = 8 << 20;
@@ -34,6 +35,7 @@ pub(super) enum Request {
     Append { records: Vec<OutRecord>, reply: Reply<Vec<Placed>>, room: OwnedSemaphorePermit },
     Commit { group: String, member: u64, offsets: Vec<GroupOffset>, reply: Reply<()> },
     Committed { group: String, tps: Vec<TopicPartition>, reply: Reply<Vec<GroupOffset>> },
+    Bind { group: String, target: Uuid, reply: Reply<bool> },
 }
 
 /// What a request gave, to be told after the commit.
@@ -41,6 +43,7 @@ enum Outcome {
     Placed(Vec<Placed>),
     Stored,
     Read(Vec<GroupOffset>),
+    Bound(bool),
 }
 
 /// The bytes that a record takes of the queue.
@@ -52,7 +55,7 @@ impl Request {
     fn weight(&self) -> usize {
         match self {
             Self::Append { room, .. } => room.num_permits(),
-            Self::Commit { .. } | Self::Committed { .. } => RECORD_OVERHEAD,
+            Self::Commit { .. } | Self::Committed { .. } | Self::Bind { .. } => RECORD_OVERHEAD,
         }
     }
 
@@ -62,6 +65,8 @@ impl Request {
             (Self::Append { reply, .. }, Ok(Outcome::Placed(placed))) => drop(reply.send(Ok(placed))),
             (Self::Commit { reply, .. }, Ok(Outcome::Stored)) => drop(reply.send(Ok(()))),
             (Self::Committed { reply, .. }, Ok(Outcome::Read(offsets))) => drop(reply.send(Ok(offsets))),
+            (Self::Bind { reply, .. }, Ok(Outcome::Bound(kept))) => drop(reply.send(Ok(kept))),
+            (Self::Bind { reply, .. }, Err(error)) => drop(reply.send(Err(error))),
             (Self::Append { reply, .. }, Err(error)) => drop(reply.send(Err(error))),
             (Self::Commit { reply, .. }, Err(error)) => drop(reply.send(Err(error))),
             (Self::Committed { reply, .. }, Err(error)) => drop(reply.send(Err(error))),
@@ -141,6 +146,7 @@ impl Writer {
                 }
                 Request::Commit { group, member, offsets, .. } => self.store(group, *member, offsets),
                 Request::Committed { group, tps, .. } => self.read(group, tps).map(|read| Ok(Outcome::Read(read))),
+                Request::Bind { group, target, .. } => self.bind(group, *target).map(|kept| Ok(Outcome::Bound(kept))),
             }?);
         }
         self.conn.execute_batch("COMMIT").map_err(sql)?;
@@ -198,6 +204,19 @@ impl Writer {
             read.extend(found.optional().map_err(sql)?);
         }
         Ok(read)
+    }
+
+    /// Notes what a group writes to; where that is something else than before, its offsets are forgotten.
+    fn bind(&self, group: &str, target: Uuid) -> Result<bool, LogError> {
+        let select = "SELECT target = ?2 FROM group_target WHERE grp = ?1";
+        let held = self.conn.query_row(select, params![group, target.as_bytes()], |row| row.get(0)).optional();
+        let kept = held.map_err(sql)?.unwrap_or(false);
+        if !kept {
+            self.conn.execute("DELETE FROM group_offset WHERE grp = ?1", [group]).map_err(sql)?;
+            let upsert = "INSERT OR REPLACE INTO group_target (grp, target) VALUES (?1, ?2)";
+            self.conn.execute(upsert, params![group, target.as_bytes()]).map_err(sql)?;
+        }
+        Ok(kept)
     }
 
     /// Moves the write-ahead log into the file once it is large. Readers may hold a passive checkpoint back; at

@@ -36,6 +36,7 @@ static MIGRATIONS: &[Migration] = migrations! {
     4 "0004_series";
     5 "0005_contract";
     6 "0006_contact_day";
+    7 "0007_store";
 };
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS migration (

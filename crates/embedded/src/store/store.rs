@@ -17,6 +17,7 @@ use pipeline::{Claimed, Flush, Position, RecordStore, RowStore, StoreError};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use uuid::Uuid;
 
 /// The rows, positions and marks of all projections, in one SQLite file. Clones share the one writing connection.
 #[derive(Debug)]
@@ -90,6 +91,12 @@ impl Store {
     /// What is committed now, as one snapshot: rows and positions that belong together (I12).
     pub fn reader(&self) -> Result<Snapshot, StoreError> {
         Snapshot::begin(open_reader(&self.shared.config).sorted()?)
+    }
+
+    /// The id that this store was given when its file was made: offsets kept outside of it belong to this id.
+    pub fn id(&self) -> Result<Uuid, StoreError> {
+        let id = self.writer().query_row("SELECT id FROM store", [], |row| row.get(0)).sorted()?;
+        Ok(Uuid::from_bytes(id))
     }
 
     /// The settings it was opened with.
