@@ -4,7 +4,8 @@
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
-out="${1:-$here/../../.cache/dpkg.jsonl}"
+root=$(cd "$here/../.." && pwd)
+out="${1:-$root/.cache/dpkg.jsonl}"
 
 if [ -s "$out" ]; then
     echo "$out"

@@ -133,3 +133,13 @@ fn too_many_rejects_stop_the_import() {
     let report = case.import(&mut kept).unwrap();
     assert_eq!((report.stop, report.rejects.len(), kept.records.len()), (Stop::Rejects, 2, 1));
 }
+
+#[test]
+fn the_mapping_of_the_how_to_is_one() {
+    let page = std::fs::read_to_string(common::root().join("docs/howto/import-your-data.md")).unwrap();
+    let mapping = page.split("```toml").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let rows = "a;b;2024-05-01 10:00;hello;1.5;\nb;a;2024-05-01 10:01;;;\n";
+    let kept = Case::new(mapping, "in.csv", rows).run();
+    assert_eq!(kept.field("/agent_id"), [json!("a"), json!("b"), json!("a")]);
+    assert_eq!(kept.field("/meta/occurred_at")[2], "2024-05-01T08:00:00Z");
+}

@@ -1,4 +1,6 @@
 //! What can go wrong with an import as a whole. A bad row is no error: it is a [`super::Reject`].
+//!
+//! Messages are complete: they name their cause, and give none besides that would be printed again.
 
 use pipeline::LogError;
 use std::path::PathBuf;
@@ -23,19 +25,17 @@ pub enum ImportError {
         /// The mapping's file.
         path: PathBuf,
         /// The mistake.
-        #[source]
         error: MappingError,
     },
     /// A file cannot be read or written.
-    #[error("{action} {}: {source}", path.display())]
+    #[error("{action} {}: {cause}", path.display())]
     Io {
         /// What was tried.
         action: &'static str,
         /// The file.
         path: PathBuf,
         /// Why not.
-        #[source]
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// The input is not a file of its format.
     #[error("{}, line {line}: {reason}", path.display())]
@@ -51,7 +51,7 @@ pub enum ImportError {
     #[error("{} changed while it was imported: import it again", .0.display())]
     Changed(PathBuf),
     /// The log does not take the events.
-    #[error("cannot publish: {0}")]
+    #[error(transparent)]
     Publish(#[from] LogError),
     /// The state of an earlier import of this file cannot be read.
     #[error("{} is not readable as the state of an import ({reason}); remove it to begin again: what the log holds already is not doubled", path.display())]
@@ -66,6 +66,6 @@ pub enum ImportError {
 impl ImportError {
     pub(crate) fn io(action: &'static str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_path_buf();
-        move |source| Self::Io { action, path, source }
+        move |cause| Self::Io { action, path, cause }
     }
 }

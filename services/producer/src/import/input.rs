@@ -125,7 +125,7 @@ fn header(reader: &mut csv::Reader<Tee<Bytes>>, path: &Path) -> Result<Vec<Strin
 fn unreadable(path: &Path, line: u64, error: csv::Error) -> ImportError {
     let path = path.to_path_buf();
     match error.into_kind() {
-        csv::ErrorKind::Io(source) => ImportError::Io { action: "cannot read", path, source },
+        csv::ErrorKind::Io(cause) => ImportError::Io { action: "cannot read", path, cause },
         csv::ErrorKind::Utf8 { err, .. } => ImportError::Format { path, line, reason: format!("not UTF-8: {err}") },
         other => ImportError::Format { path, line, reason: format!("{other:?}") },
     }

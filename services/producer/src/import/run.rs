@@ -36,6 +36,8 @@ impl Import {
         let mapping =
             Mapping::parse(&text).map_err(|error| ImportError::Mapping { path: options.mapping.clone(), error })?;
         let input = Input::open(&options.file, &mapping.file)?;
+        // Missing columns are known now, before anything is said or done.
+        open_rows(&input, &mapping, &options)?;
         let tenant = options.tenant.clone().or_else(|| mapping.tenant.clone()).unwrap_or_else(|| "default".to_owned());
         let mut identity = blake3::Hasher::new();
         identity.update(input.hash.as_bytes()).update(tenant.as_bytes());
@@ -53,10 +55,14 @@ impl Import {
         &self.import_id
     }
 
-    /// Rows that an earlier import has published; 0 where it had another mapping.
+    /// Rows that an earlier import has published and this one passes over.
     #[must_use]
     pub fn rows_done(&self) -> u64 {
-        if self.state.saved.mapping == self.mapping.hash { self.state.saved.rows_done } else { 0 }
+        if self.state.saved.mapping == self.mapping.hash && !self.options.again {
+            self.state.saved.rows_done
+        } else {
+            0
+        }
     }
 
     /// Whether an earlier import of the same content had another mapping. Events that it published stay as they are.
@@ -85,10 +91,7 @@ impl Import {
         state.saved.file = options.file.display().to_string();
         let mut builder =
             Builder::new(&mapping, &tenant, &import_id).map_err(|error| LogError::Fatal(error.to_string()))?;
-        let mut rows = input.rows(&mapping).map_err(|error| match error {
-            RowsError::Import(error) => error,
-            RowsError::Mapping(error) => ImportError::Mapping { path: options.mapping.clone(), error },
-        })?;
+        let mut rows = open_rows(&input, &mapping, &options)?;
         let start = options.from_row.map_or(state.saved.rows_done, |row| row.saturating_sub(1));
         let mut pass = Pass {
             options: &options,
@@ -126,6 +129,13 @@ impl Import {
         let mut preview = Preview { schemas, left: first, show };
         self.run(&mut preview, clock, &CancellationToken::new(), &mut |_| ()).await
     }
+}
+
+fn open_rows<'m>(input: &Input, mapping: &'m Mapping, options: &Options) -> Result<Rows<'m>, ImportError> {
+    input.rows(mapping).map_err(|error| match error {
+        RowsError::Import(error) => error,
+        RowsError::Mapping(error) => ImportError::Mapping { path: options.mapping.clone(), error },
+    })
 }
 
 struct Preview<'s> {

@@ -50,10 +50,10 @@ pub struct Progress {
 #[derive(Debug, Error)]
 pub enum SimulationError {
     /// The log does not take the events.
-    #[error("cannot publish: {0}")]
+    #[error(transparent)]
     Publish(#[from] LogError),
     /// An event does not fit its schema: a bug.
-    #[error("cannot encode: {0}")]
+    #[error(transparent)]
     Encode(#[from] EncodeError),
 }
 

@@ -6,7 +6,7 @@ use super::dice::Dice;
 pub(super) const TONES: &[&str] = &["calm", "curious", "joyful", "wistful", "tense", "tender", "proud", "weary"];
 /// Subjects of a region's life, also used as tags.
 pub(super) const SUBJECTS: &[&str] = &[
-    "the roses",
+    "the rose garden",
     "the archive",
     "the harbour",
     "the old mill",
