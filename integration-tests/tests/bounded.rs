@@ -8,8 +8,16 @@ use integration_tests::workload::{Workload, events};
 use integration_tests::{Sporelog, run_async};
 use pipeline::{Clock as _, SystemClock};
 use rusqlite::Connection;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use testkit::events::{Events, START_US};
+
+/// One at a time: what one test measures, another would disturb.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Clock ticks a second, as /proc counts them on every Linux that Rust supports.
 const TICKS_PER_S: f64 = 100.0;
@@ -34,6 +42,7 @@ fn resident_mib(running: &Running) -> f64 {
 
 #[test]
 fn idle_it_uses_under_one_percent_of_a_core() {
+    let _alone = alone();
     let folder = Sporelog::new();
     folder.append(Workload::mixed(500, 1).records);
     folder.settle(&[]);
@@ -51,6 +60,7 @@ fn idle_it_uses_under_one_percent_of_a_core() {
 
 #[test]
 fn an_append_is_visible_within_milliseconds() {
+    let _alone = alone();
     const APPENDS: u128 = 50;
     let folder = Sporelog::new();
     let _running = folder.up_ready(&[]);
@@ -80,6 +90,7 @@ fn an_append_is_visible_within_milliseconds() {
 
 #[test]
 fn interrupted_under_load_it_drains_and_stops_within_five_seconds() {
+    let _alone = alone();
     let folder = Sporelog::new();
     append_backlog(&folder, 50_000);
     let running = folder.up_ready(&[]);
@@ -103,6 +114,7 @@ fn interrupted_under_load_it_drains_and_stops_within_five_seconds() {
 
 #[test]
 fn memory_does_not_grow_with_the_backlog_nor_with_the_number_of_keys() {
+    let _alone = alone();
     let asked = std::env::var("SPORELOG_BOUNDED_EVENTS").ok();
     let count: u64 = asked.as_ref().map_or(200_000, |text| text.parse().unwrap());
     // What is bounded is to be full by the first quarter. Of the full size the defaults are; of the small one, these.
