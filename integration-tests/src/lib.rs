@@ -63,7 +63,9 @@ impl Sporelog {
         }
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    /// The binary on this folder, with these arguments.
+    #[must_use]
+    pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(binary());
         command.arg("--data-dir").arg(self.dir()).args(args);
         command.env("SPORELOG__HTTP__ENABLED", "false").env("SPORELOG__TELEMETRY__LOG_LEVEL", "warn");

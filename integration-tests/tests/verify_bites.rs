@@ -190,3 +190,14 @@ fn unchanged_it_passes_beside_a_running_process_too() {
     let _running = folder.up_ready(&[]);
     assert_eq!(folder.digests(), at_rest);
 }
+
+/// As in `sporelog verify | head -1`.
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let folder = filled();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = folder.command(&["verify"]).stdout(writer).output().unwrap();
+    let said = text(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{}: {said}", output.status);
+}
