@@ -121,3 +121,18 @@ async fn serve_http(
     tokio::spawn(server.serve(stop));
     Ok(Some(address))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_no_larger_than_a_batch() {
+        let mut config = Config::default();
+        let page = log_options(&config).page;
+        assert!(page.records as u64 <= config.worker.batch_max_records, "{page:?}");
+        (config.worker.batch_max_records, config.worker.batch_max_bytes) = (20, 4_096);
+        let page = log_options(&config).page;
+        assert_eq!((page.records, page.bytes), (20, 4_096));
+    }
+}
