@@ -106,9 +106,12 @@ impl TableDelta {
     /// The rows in key order: the order in which every store writes them (I3).
     #[must_use]
     pub fn sorted(&self) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.len()).collect();
-        order.sort_unstable_by(|a, b| self.key(*a).cmp(self.key(*b)));
-        order
+        // Keys mostly begin alike (tenant, region); the eight bytes behind that decide nearly every comparison without
+        // a look at the keys. Where those are equal, or a key ends in them, the keys decide.
+        let shared = (1..self.len()).fold(self.keys.len(), |shared, ix| shared.min(common(self.key(0), self.key(ix))));
+        let mut order: Vec<(u64, usize)> = (0..self.len()).map(|ix| (front(self.key(ix), shared), ix)).collect();
+        order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| self.key(a.1).cmp(self.key(b.1))));
+        order.into_iter().map(|(_, ix)| ix).collect()
     }
 
     fn row(&mut self, key: &[u8]) -> usize {
@@ -140,6 +143,21 @@ impl TableDelta {
         let heap: usize = self.cells.iter().map(Cell::heap_bytes).sum();
         self.keys.len() + self.cells.len() * size_of::<Cell>() + heap
     }
+}
+
+/// The length of what both begin with.
+fn common(a: &[u8], b: &[u8]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+}
+
+/// The eight bytes from `start` on, zeros where the key has ended: they order as the bytes do, and are equal where one
+/// key ends.
+fn front(key: &[u8], start: usize) -> u64 {
+    let mut bytes = [0; 8];
+    let rest = key.get(start..).unwrap_or_default();
+    let length = rest.len().min(8);
+    bytes[..length].copy_from_slice(&rest[..length]);
+    u64::from_be_bytes(bytes)
 }
 
 /// The deltas of all tables of a projection.
@@ -267,5 +285,28 @@ impl RowMut<'_> {
             }
         }
         panic!("no column {name} is declared");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tables::views::CONTACT;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// I3: the order is that of the keys as bytes, whatever they share.
+        #[test]
+        fn rows_are_sorted_by_key(keys in proptest::collection::vec(("[ab]{0,3}", "[ab]{0,12}", "[a-c]{0,9}"), 0..60)) {
+            let mut delta = TableDelta::new(&CONTACT);
+            for (tenant, agent, peer) in &keys {
+                let mut key = Vec::new();
+                KeyWriter::new(&mut key).text(tenant).text(agent).text(peer);
+                delta.row(&key);
+            }
+            let order = delta.sorted();
+            prop_assert_eq!(order.len(), delta.len());
+            prop_assert!(order.windows(2).all(|pair| delta.key(pair[0]) < delta.key(pair[1])));
+        }
     }
 }

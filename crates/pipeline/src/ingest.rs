@@ -49,6 +49,8 @@ pub struct Ingest<S, P, R, C, O> {
     writes: FuturesUnordered<Write>,
     log_ends: BTreeMap<TopicPartition, i64>,
     fetched: BTreeMap<TopicPartition, i64>,
+    /// Rows that were written: their memory serves the next chunk.
+    spare: Option<Deltas>,
 }
 
 /// How many chunks are written at the same time.
@@ -73,6 +75,7 @@ impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Obs
             writes: FuturesUnordered::new(),
             log_ends: BTreeMap::new(),
             fetched: BTreeMap::new(),
+            spare: None,
             source,
             publisher,
             store,
@@ -246,7 +249,7 @@ impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Obs
 
     fn write(&mut self, chunk: Chunk) {
         let mut store = self.store.clone();
-        let empty = Deltas::new(self.folder.projection().tables);
+        let empty = self.spare.take().unwrap_or_else(|| Deltas::new(self.folder.projection().tables));
         let rows = std::mem::replace(&mut self.folder.deltas, empty);
         self.writes.push(Box::pin(async move {
             let result = store.write(&rows).await;
@@ -282,11 +285,17 @@ impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Obs
         Ok(true)
     }
 
-    async fn written(&mut self, (chunk, rows, result): (Chunk, Deltas, Result<(), StoreError>)) -> Result<(), WorkerError> {
+    async fn written(
+        &mut self,
+        (chunk, mut rows, result): (Chunk, Deltas, Result<(), StoreError>),
+    ) -> Result<(), WorkerError> {
         match result {
             Ok(()) => {
                 self.env.observer.step(Step::BeforeCommit);
-                self.finish(chunk, rows.rows()).await
+                let count = rows.rows();
+                rows.clear();
+                self.spare = Some(rows);
+                self.finish(chunk, count).await
             }
             Err(StoreError::Refused(text)) => {
                 let tally = self.write_in_halves(&chunk, text).await?;
@@ -329,7 +338,12 @@ impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Obs
         Ok(self.publish(&mut tally).await?.then_some(tally))
     }
 
-    async fn write_range(&mut self, batch: &Batch, from: usize, to: usize) -> Result<Option<Result<(), String>>, WorkerError> {
+    async fn write_range(
+        &mut self,
+        batch: &Batch,
+        from: usize,
+        to: usize,
+    ) -> Result<Option<Result<(), String>>, WorkerError> {
         self.fold(batch, from, to, None);
         loop {
             let result = self.store.write(&self.folder.deltas).await;
@@ -351,9 +365,9 @@ impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Obs
     /// first folded are not published again.
     fn account(&mut self, chunk: &Chunk, bad: &BTreeMap<usize, String>) -> Tally {
         let mut tally = Tally::default();
-        tally.positions.extend(
-            chunk.tally.positions.iter().map(|(tp, part)| (*tp, Position::start(*tp, part.first_offset))),
-        );
+        tally
+            .positions
+            .extend(chunk.tally.positions.iter().map(|(tp, part)| (*tp, Position::start(*tp, part.first_offset))));
         for (ix, record) in chunk.batch.records(0, chunk.batch.len()).enumerate() {
             let published = tally.publish.len();
             let reason = bad.get(&ix).map(String::as_str);
