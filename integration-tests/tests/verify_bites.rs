@@ -1,3 +1,5 @@
+//! I1: what is stored is a function of the log, and whoever changes it is found out.
+//!
 //! `verify` after a change by hand: whatever cell, row or count is touched, the exit status is 1 and the row is named.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "what fails, fails the test")]
 
