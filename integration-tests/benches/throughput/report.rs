@@ -22,7 +22,7 @@ impl Report {
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
         let options = WorkerOptions::default();
         let head = format!(
-            "Machine: {cores} cores, {}. sporelog {}, SQLite {}, one node.\n\
+            "Machine: {cores} cores, {}. sporelog {}, SQLite {}.\n\
              Input: {} events, {} bytes a value, {PARTITIONS} partitions a topic, batches of at most {} records.\n\
              Log and stores: WAL, synchronous=FULL. Median of {} rounds.\n",
             model.trim_start_matches(['\t', ' ', ':']),
@@ -62,9 +62,11 @@ impl Report {
             let of_wall = floor.map_or(String::new(), |floor| ratio(wall, floor.wall.as_secs_f64()));
             let of_cpu = floor.map_or(String::new(), |floor| ratio(cpu, floor.cpu.as_secs_f64()));
             let rows = if spent.rows > 0 { format!("{:.0}", rows / wall) } else { String::new() };
+            let name = format!("{what} {of}");
+            let name = name.trim_end();
             let _ = writeln!(
                 text,
-                "| {what} {of} | {:.0} | {:.0} | {rows} | {wall:.2} | {cpu:.2} | {of_wall} | {of_cpu} |",
+                "| {name} | {:.0} | {:.0} | {rows} | {wall:.2} | {cpu:.2} | {of_wall} | {of_cpu} |",
                 events / wall,
                 events / cpu,
             );
