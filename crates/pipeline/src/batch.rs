@@ -1,6 +1,8 @@
 //! The records between two commits, kept until the commit so that they can be folded again (I7).
 
+use crate::options::WorkerOptions;
 use crate::record::{Page, Record};
+use std::time::Duration;
 
 /// Pages of several partitions, in the order of their arrival, addressed as one list of records.
 #[derive(Debug, Default)]
@@ -45,10 +47,22 @@ impl Batch {
         self.bytes
     }
 
-    /// When the first record came, in monotonic us.
+    /// Whether the batch closes now, by records, bytes or age.
     #[must_use]
-    pub fn opened_us(&self) -> i64 {
-        self.opened_us
+    pub fn is_due(&self, options: &WorkerOptions, now_us: i64) -> bool {
+        !self.is_empty()
+            && (self.len >= options.batch_max_records
+                || self.bytes >= options.batch_max_bytes
+                || now_us - self.opened_us >= options.linger_us())
+    }
+
+    /// How long to wait for more before the batch closes by age; an empty one can wait long.
+    #[must_use]
+    pub fn until_due(&self, options: &WorkerOptions, now_us: i64) -> Duration {
+        if self.is_empty() {
+            return Duration::from_millis(options.idle_wait_ms);
+        }
+        Duration::from_micros(u64::try_from(options.linger_us() - (now_us - self.opened_us)).unwrap_or(0))
     }
 
     /// The records `from..to`.

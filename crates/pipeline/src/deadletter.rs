@@ -59,10 +59,7 @@ impl DeadLetter {
     pub fn parse(headers: &[u8]) -> Option<DeadLetter> {
         let text = |name| std::str::from_utf8(Headers::get(headers, name)?).ok();
         Some(DeadLetter {
-            tp: TopicPartition::new(
-                Topic::from_name(text(header::TOPIC)?)?,
-                text(header::PARTITION)?.parse().ok()?,
-            ),
+            tp: TopicPartition::new(Topic::from_name(text(header::TOPIC)?)?, text(header::PARTITION)?.parse().ok()?),
             offset: text(header::OFFSET)?.parse().ok()?,
             append_us: text(header::APPEND_US)?.parse().ok()?,
             projection: text(header::PROJECTION)?.to_owned(),

@@ -101,7 +101,7 @@ impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Obs
     async fn work(&mut self) -> Result<(), WorkerError> {
         let cancel = self.env.cancel.clone();
         while !cancel.is_cancelled() {
-            let wait = self.until_due();
+            let wait = self.batch.until_due(&self.options, self.env.clock.monotonic_us());
             let busy = self.writes.len() >= CHUNKS_IN_FLIGHT;
             tokio::select! {
                 biased;
@@ -115,26 +115,11 @@ impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Obs
                     Err(error) => self.env.wait_for_log(error).await?,
                 },
             }
-            if self.is_due() && self.writes.len() < CHUNKS_IN_FLIGHT {
+            if self.batch.is_due(&self.options, self.env.clock.monotonic_us()) && self.writes.len() < CHUNKS_IN_FLIGHT {
                 self.dispatch().await?;
             }
         }
         Ok(())
-    }
-
-    fn until_due(&self) -> Duration {
-        if self.batch.is_empty() {
-            return Duration::from_millis(self.options.idle_wait_ms);
-        }
-        let age_us = self.env.clock.monotonic_us() - self.batch.opened_us();
-        Duration::from_micros((self.options.linger_us() - age_us).max(0) as u64)
-    }
-
-    fn is_due(&self) -> bool {
-        !self.batch.is_empty()
-            && (self.batch.len() >= self.options.batch_max_records
-                || self.batch.bytes() >= self.options.batch_max_bytes
-                || self.env.clock.monotonic_us() - self.batch.opened_us() >= self.options.linger_us())
     }
 
     fn accept(&mut self, page: Page) {

@@ -25,15 +25,8 @@ pub enum Step {
 
 impl Step {
     /// All steps, in order.
-    pub const ALL: [Step; 7] = [
-        Step::Fetch,
-        Step::Fold,
-        Step::Load,
-        Step::Publish,
-        Step::Store,
-        Step::BeforeCommit,
-        Step::AfterCommit,
-    ];
+    pub const ALL: [Step; 7] =
+        [Step::Fetch, Step::Fold, Step::Load, Step::Publish, Step::Store, Step::BeforeCommit, Step::AfterCommit];
 
     /// The step's name.
     #[must_use]

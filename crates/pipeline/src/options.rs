@@ -42,7 +42,7 @@ impl Default for WorkerOptions {
             idle_wait_ms: 5_000,
             row_cache_bytes: 32 << 20,
             horizon_ms: 120_000,
-            horizon_max_entries: 262_144,
+            horizon_max_entries: 65_536,
             max_marks: 16_384,
             backoff_initial_ms: 50,
             backoff_max_ms: 5_000,

@@ -87,13 +87,24 @@ pub trait RowStore {
     async fn claim(&mut self, projection: &Projection, tps: &[TopicPartition]) -> Result<Vec<Claimed>, StoreError>;
 
     /// The positions as committed, to settle a commit whose reply was lost.
-    async fn positions(&mut self, projection: &Projection, tps: &[TopicPartition]) -> Result<Vec<Position>, StoreError>;
+    async fn positions(&mut self, projection: &Projection, tps: &[TopicPartition])
+    -> Result<Vec<Position>, StoreError>;
 
     /// The high-water marks of these producers on this partition, in the order asked.
-    async fn marks(&mut self, projection: &Projection, tp: TopicPartition, producers: &[&str]) -> Result<Vec<Option<i64>>, StoreError>;
+    async fn marks(
+        &mut self,
+        projection: &Projection,
+        tp: TopicPartition,
+        producers: &[&str],
+    ) -> Result<Vec<Option<i64>>, StoreError>;
 
     /// The stored rows under these keys, in the order asked.
-    async fn load(&mut self, projection: &Projection, table: &'static Table, keys: &[&[u8]]) -> Result<Vec<Option<Vec<Cell>>>, StoreError>;
+    async fn load(
+        &mut self,
+        projection: &Projection,
+        table: &'static Table,
+        keys: &[&[u8]],
+    ) -> Result<Vec<Option<Vec<Cell>>>, StoreError>;
 
     /// Commits rows, marks and positions in one transaction, fenced by epoch and old offset (I2, I3).
     async fn commit(&mut self, flush: &Flush<'_>) -> Result<(), StoreError>;

@@ -145,7 +145,8 @@ mod tests {
     fn metadata_comes_back_only_with_a_closed_account() {
         let tp = TopicPartition::new(Topic::SporeCreated, 1);
         let counts = Counts { applied: 3, duplicate: 1, ignored: 0, dead: 1, holes: 2 };
-        let position = Position { next_offset: 17, watermark_us: 5, last_append_us: 6, counts, ..Position::start(tp, 10) };
+        let position =
+            Position { next_offset: 17, watermark_us: 5, last_append_us: 6, counts, ..Position::start(tp, 10) };
         assert_eq!(position.gap(), 0);
         assert_eq!(Position::from_metadata(tp, 17, &position.to_metadata()), Some(position));
         assert_eq!(Position::from_metadata(tp, 18, &position.to_metadata()), None);

@@ -108,7 +108,7 @@ impl Default for WorkerSection {
             batch_linger_ms: 10,
             row_cache_bytes: 32 << 20,
             horizon_ms: 120_000,
-            horizon_max_entries: 262_144,
+            horizon_max_entries: 65_536,
             drain_deadline_ms: 4_000,
             backoff_initial_ms: 50,
             backoff_max_ms: 5_000,
