@@ -127,3 +127,33 @@ fn ingest_converges_whatever_the_store_does() {
         assert_eq!(digests[0], digests[1]);
     });
 }
+
+/// I7, I5: a record that the store refuses costs one dead letter; the offset's account closes over it.
+#[test]
+fn ingest_halves_a_refused_chunk_down_to_the_bad_record() {
+    local(async {
+        let mut stage = Stage::new(1);
+        for id in 0..1_000_u128 {
+            let peer = if id == 678 { "bad" } else { "good" };
+            let record = stage.events.interaction(Events::meta(id, START_US, None), "a", peer);
+            stage.log.append(record);
+        }
+        stage.store.script(|rows| {
+            let interactions = &rows.tables()[3];
+            let bad = (0..interactions.len()).any(|ix| interactions.key(ix).windows(4).any(|part| part == b"bad\0"));
+            bad.then(|| pipeline::StoreError::Refused("the peer is bad".to_owned()))
+        });
+        let worker = stage.start_ingest(stage.store.clone());
+        let tps = stage.assign_all(&worker, &RECORDS);
+        stage.until(|| stage.store.rows("interactions") == 2 * 999).await;
+        worker.stop().await.unwrap();
+        let mut reader = stage.log.join(RECORDS.name);
+        let offsets = pipeline::Source::committed(&mut reader, &tps).await.unwrap();
+        let offset = offsets.iter().find(|offset| offset.next_offset == 1_000).unwrap();
+        let position = pipeline::Position::from_metadata(offset.tp, offset.next_offset, &offset.metadata).unwrap();
+        assert_eq!((position.counts.applied, position.counts.dead, position.gap()), (999, 1, 0));
+        let letters = stage.log.records(domain::Topic::DeadLetter);
+        let letter = pipeline::deadletter::DeadLetter::parse(letters[0].headers.as_bytes()).unwrap();
+        assert_eq!((letters.len(), letter.offset), (1, 678));
+    });
+}

@@ -4,6 +4,8 @@
 //! contiguous acknowledged prefix, with the account in its metadata. A crash writes some rows again, with the
 //! same effect.
 
+mod refused;
+
 use crate::batch::Batch;
 use crate::env::Env;
 use crate::error::{LogError, StoreError};
@@ -301,92 +303,34 @@ impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Obs
         }
     }
 
-    /// Writes a refused chunk in halves down to the bad records, which become dead letters (I7).
-    async fn write_in_halves(&mut self, chunk: &Chunk, text: String) -> Result<Option<Tally>, WorkerError> {
-        let mut bad = BTreeMap::new();
-        let mut todo = vec![(0, chunk.batch.len(), text)];
-        while let Some((from, to, text)) = todo.pop() {
-            if to - from <= 1 {
-                bad.insert(from, text);
-                continue;
-            }
-            let middle = from + (to - from) / 2;
-            for (from, to) in [(from, middle), (middle, to)] {
-                match self.write_range(&chunk.batch, from, to).await? {
-                    None => return Ok(None),
-                    Some(Ok(())) => {}
-                    Some(Err(text)) => todo.push((from, to, text)),
-                }
-            }
-        }
-        let mut tally = self.account(chunk, &bad);
-        Ok(self.publish(&mut tally).await?.then_some(tally))
-    }
-
-    async fn write_range(
-        &mut self,
-        batch: &Batch,
-        from: usize,
-        to: usize,
-    ) -> Result<Option<Result<(), String>>, WorkerError> {
-        self.fold(batch, from, to, None);
+    /// Commits the offsets behind the contiguous acknowledged prefix; none where the worker is to stop.
+    async fn commit(&mut self) -> Result<Option<Vec<Position>>, WorkerError> {
         loop {
-            let result = self.store.write(&self.folder.deltas).await;
-            match result {
-                Ok(()) | Err(StoreError::Refused(_)) => {
-                    self.folder.discard();
-                    return Ok(Some(result.map_err(|error| error.to_string())));
+            let positions = self.ledger.committable();
+            let offsets: Vec<GroupOffset> = positions.iter().map(group_offset).collect();
+            match self.source.commit(&offsets).await {
+                Ok(()) => {
+                    self.ledger.committed(&positions);
+                    return Ok(Some(positions));
                 }
-                Err(error) => self.env.wait_for_store(error).await?,
+                // The others are still this member's: they are committed without it.
+                Err(LogError::NotOwner(tp)) => {
+                    self.env.observer.fenced();
+                    self.forget(tp);
+                }
+                Err(error) => self.env.wait_for_log(error).await?,
             }
             if self.env.cancel.is_cancelled() {
-                self.folder.discard();
                 return Ok(None);
             }
         }
     }
 
-    /// The account of a chunk some of whose records were refused. Dead letters that were published when it was
-    /// first folded are not published again.
-    fn account(&mut self, chunk: &Chunk, bad: &BTreeMap<usize, String>) -> Tally {
-        let mut tally = Tally::default();
-        tally
-            .positions
-            .extend(chunk.tally.positions.iter().map(|(tp, part)| (*tp, Position::start(*tp, part.first_offset))));
-        for (ix, record) in chunk.batch.records(0, chunk.batch.len()).enumerate() {
-            let published = tally.publish.len();
-            let reason = bad.get(&ix).map(String::as_str);
-            let _ = self.folder.fold(&record, reason, &mut tally);
-            if reason.is_none() {
-                tally.dead.truncate(published);
-                tally.publish.truncate(published);
-            }
-        }
-        self.folder.discard();
-        tally
-    }
-
     async fn finish(&mut self, chunk: Chunk, rows: usize) -> Result<(), WorkerError> {
         let parts: Vec<_> = chunk.tally.positions.values().copied().collect();
         self.ledger.done(chunk.id, &parts);
-        let positions = self.ledger.committable();
-        let offsets: Vec<GroupOffset> = positions.iter().map(group_offset).collect();
         let store_us = self.env.clock.monotonic_us();
-        loop {
-            match self.source.commit(&offsets).await {
-                Ok(()) => break,
-                Err(LogError::NotOwner(tp)) => {
-                    self.env.observer.fenced();
-                    self.forget(tp);
-                    return Ok(());
-                }
-                Err(error) => self.env.wait_for_log(error).await?,
-            }
-            if self.env.cancel.is_cancelled() {
-                return Ok(());
-            }
-        }
-        self.ledger.committed(&positions);
+        let Some(positions) = self.commit().await? else { return Ok(()) };
         self.env.resumed();
         self.env.observer.step(Step::AfterCommit);
         let now_us = self.env.clock.monotonic_us();

@@ -1,0 +1,78 @@
+//! A chunk that the store refuses: written in halves down to the bad records, which become dead letters (I7).
+
+use super::{Chunk, Ingest};
+use crate::batch::Batch;
+use crate::error::StoreError;
+use crate::folder::Tally;
+use crate::observer::Observer;
+use crate::ports::{Clock, Publisher, RecordStore, Source};
+use crate::position::Position;
+use crate::worker::WorkerError;
+use std::collections::BTreeMap;
+
+impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Observer> Ingest<S, P, R, C, O> {
+    /// Writes a refused chunk in halves down to the bad records, which become dead letters (I7).
+    pub(super) async fn write_in_halves(&mut self, chunk: &Chunk, text: String) -> Result<Option<Tally>, WorkerError> {
+        let mut bad = BTreeMap::new();
+        let mut todo = vec![(0, chunk.batch.len(), text)];
+        while let Some((from, to, text)) = todo.pop() {
+            if to - from <= 1 {
+                bad.insert(from, text);
+                continue;
+            }
+            let middle = from + (to - from) / 2;
+            for (from, to) in [(from, middle), (middle, to)] {
+                match self.write_range(&chunk.batch, from, to).await? {
+                    None => return Ok(None),
+                    Some(Ok(())) => {}
+                    Some(Err(text)) => todo.push((from, to, text)),
+                }
+            }
+        }
+        let mut tally = self.account(chunk, &bad);
+        Ok(self.publish(&mut tally).await?.then_some(tally))
+    }
+
+    async fn write_range(
+        &mut self,
+        batch: &Batch,
+        from: usize,
+        to: usize,
+    ) -> Result<Option<Result<(), String>>, WorkerError> {
+        self.fold(batch, from, to, None);
+        loop {
+            let result = self.store.write(&self.folder.deltas).await;
+            match result {
+                Ok(()) | Err(StoreError::Refused(_)) => {
+                    self.folder.discard();
+                    return Ok(Some(result.map_err(|error| error.to_string())));
+                }
+                Err(error) => self.env.wait_for_store(error).await?,
+            }
+            if self.env.cancel.is_cancelled() {
+                self.folder.discard();
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The account of a chunk some of whose records were refused. Dead letters that were published when it was
+    /// first folded are not published again.
+    fn account(&mut self, chunk: &Chunk, bad: &BTreeMap<usize, String>) -> Tally {
+        let mut tally = Tally::default();
+        tally
+            .positions
+            .extend(chunk.tally.positions.iter().map(|(tp, part)| (*tp, Position::start(*tp, part.first_offset))));
+        for (ix, record) in chunk.batch.records(0, chunk.batch.len()).enumerate() {
+            let published = tally.publish.len();
+            let reason = bad.get(&ix).map(String::as_str);
+            let _ = self.folder.fold(&record, reason, &mut tally);
+            if reason.is_none() {
+                tally.dead.truncate(published);
+                tally.publish.truncate(published);
+            }
+        }
+        self.folder.discard();
+        tally
+    }
+}
