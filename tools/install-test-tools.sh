@@ -6,6 +6,7 @@ missing=()
 for tool in strace python3 gzip; do
   command -v "$tool" >/dev/null || missing+=("$tool")
 done
+python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 if ! command -v apt-get >/dev/null; then

@@ -17,7 +17,9 @@ tmp=$(mktemp -d "$(dirname "$out")/fetch.XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
 changelog=/usr/share/doc/dpkg/changelog.gz
 if [ ! -f "$changelog" ]; then
-    (cd "$tmp" && apt-get download -q dpkg >&2 && dpkg-deb -x dpkg_*.deb tree)
+    # A new machine knows no packages before its first update.
+    (cd "$tmp" && { apt-get download -q dpkg >&2 || { apt-get update -q >&2 && apt-get download -q dpkg >&2; }; } &&
+        dpkg-deb -x dpkg_*.deb tree)
     changelog="$tmp/tree/usr/share/doc/dpkg/changelog.gz"
 fi
 python3 "$here/convert.py" "$changelog" > "$tmp/dpkg.jsonl"
