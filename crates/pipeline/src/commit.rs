@@ -2,7 +2,7 @@
 
 use crate::error::StoreError;
 use crate::folder::{MarkNeeded, Tally};
-use crate::observer::{Committed, Observer, Step};
+use crate::observer::{Committed, Observer, Paused, Step};
 use crate::ports::{Clock, Publisher, RowStore, Source};
 use crate::position::{Advance, Flush, Mark};
 use crate::worker::{Worker, WorkerError};
@@ -172,7 +172,8 @@ impl<S: Source, P: Publisher, R: RowStore, C: Clock, O: Observer> Worker<S, P, R
     async fn publish(&mut self, tally: &mut Tally) -> Result<(), Failed> {
         self.flooded.count(tally.records, tally.dead.len());
         if !tally.dead.is_empty() && self.flooded.is_on(self.options.flood_dead_letters) {
-            self.env.observer.paused("a flood of dead letters: look at `sporelog deadletter list`");
+            let reason = "a flood of dead letters: look at `sporelog deadletter list`";
+            self.env.observer.paused(Paused::DeadLetterFlood, reason);
             tracing::error!(dead = tally.dead.len(), "a flood of dead letters: slowing down");
             let cancel = self.env.cancel.clone();
             tokio::select! {

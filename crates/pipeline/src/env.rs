@@ -2,7 +2,7 @@
 
 use crate::backoff::Backoff;
 use crate::error::{LogError, StoreError};
-use crate::observer::Observer;
+use crate::observer::{Observer, Paused};
 use crate::options::WorkerOptions;
 use crate::ports::Clock;
 use crate::worker::WorkerError;
@@ -36,7 +36,7 @@ impl<C: Clock, O: Observer> Env<C, O> {
         match error {
             LogError::Fatal(text) | LogError::Refused(text) => Err(WorkerError::Log(text)),
             error => {
-                self.back_off(&error.to_string()).await;
+                self.back_off(Paused::Log, &error.to_string()).await;
                 Ok(())
             }
         }
@@ -46,17 +46,17 @@ impl<C: Clock, O: Observer> Env<C, O> {
         match error {
             StoreError::Fatal(text) => Err(WorkerError::Store(text)),
             error => {
-                self.back_off(&error.to_string()).await;
+                self.back_off(Paused::Store, &error.to_string()).await;
                 Ok(())
             }
         }
     }
 
     /// Waits before the next try: not ready, but alive.
-    async fn back_off(&mut self, reason: &str) {
+    async fn back_off(&mut self, cause: Paused, reason: &str) {
         let wait = self.backoff.wait();
         tracing::warn!(projection = self.projection, wait_ms = wait.as_millis() as u64, reason, "paused");
-        self.observer.paused(reason);
+        self.observer.paused(cause, reason);
         self.sleep(wait).await;
     }
 

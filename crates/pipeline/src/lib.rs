@@ -23,7 +23,7 @@ pub mod worker;
 
 pub use clock::SystemClock;
 pub use error::{LogError, StoreError};
-pub use observer::{Committed, Observer, Step, Unobserved};
+pub use observer::{Committed, Observer, Paused, Step, Unobserved};
 pub use options::WorkerOptions;
 pub use outcome::{DeadKind, DeadReason, Outcome};
 pub use ports::{Clock, GroupOffset, LogRange, Polled, Publisher, RecordStore, RowStore, Source};

@@ -49,6 +49,29 @@ impl Step {
     }
 }
 
+/// What a worker waits for: a closed set, since it is a label of metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Paused {
+    /// The log is down, or slow.
+    Log,
+    /// The store is down, or slow.
+    Store,
+    /// Too many of the last records were dead.
+    DeadLetterFlood,
+}
+
+impl Paused {
+    /// The label.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Paused::Log => "log",
+            Paused::Store => "store",
+            Paused::DeadLetterFlood => "dead_letter_flood",
+        }
+    }
+}
+
 /// A commit that succeeded.
 #[derive(Clone, Copy, Debug)]
 pub struct Committed<'a> {
@@ -109,8 +132,8 @@ pub trait Observer {
         let _ = tp;
     }
     /// The worker waits, for this reason; it is not ready.
-    fn paused(&self, reason: &str) {
-        let _ = reason;
+    fn paused(&self, cause: Paused, reason: &str) {
+        let _ = (cause, reason);
     }
     /// The worker works.
     fn ready(&self) {}

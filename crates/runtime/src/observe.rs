@@ -1,9 +1,9 @@
 //! What a worker tells, as metrics and health.
 
 use crate::health::WorkerHealth;
-use crate::metrics::{Commit, Paused, WorkerMetrics};
+use crate::metrics::{Commit, WorkerMetrics};
 use domain::TopicPartition;
-use pipeline::{Committed, DeadKind, Observer};
+use pipeline::{Committed, DeadKind, Observer, Paused};
 
 /// The observer of a worker in a running process.
 #[derive(Debug)]
@@ -69,9 +69,11 @@ impl Observer for WorkerObserver {
         self.metrics.horizon_shortened();
     }
 
-    fn paused(&self, reason: &str) {
-        self.metrics.retried();
-        self.metrics.paused(Some(Paused::of(reason)));
+    fn paused(&self, cause: Paused, reason: &str) {
+        if cause != Paused::DeadLetterFlood {
+            self.metrics.retried();
+        }
+        self.metrics.paused(Some(cause));
         self.health.paused(reason);
     }
 
@@ -109,7 +111,7 @@ mod tests {
             append_us: (0, 500_000),
         });
         observer.lag(tp, 9);
-        observer.paused("the store is unavailable: database is locked");
+        observer.paused(Paused::Store, "the store is unavailable: database is locked");
         let text = metrics.render(0);
         assert!(text.contains(r#"sporelog_paused{reason="store",role="ingest",worker="ingest-0"} 1"#), "{text}");
         assert!(!text.contains("sporelog_watermark_age_seconds{"), "there is no watermark yet");

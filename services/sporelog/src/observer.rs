@@ -1,7 +1,7 @@
 //! A worker's observer that can hold it at a step, so that a test can kill the process just there.
 
 use domain::TopicPartition;
-use pipeline::{Committed, DeadKind, Observer, Step};
+use pipeline::{Committed, DeadKind, Observer, Paused, Step};
 use runtime::observe::WorkerObserver;
 use std::cell::Cell;
 
@@ -74,8 +74,8 @@ impl Observer for RoleObserver {
         self.inner.horizon_shortened(tp);
     }
 
-    fn paused(&self, reason: &str) {
-        self.inner.paused(reason);
+    fn paused(&self, cause: Paused, reason: &str) {
+        self.inner.paused(cause, reason);
     }
 
     fn ready(&self) {

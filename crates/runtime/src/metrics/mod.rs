@@ -5,7 +5,7 @@ mod names;
 mod worker;
 
 pub use names::{ALL, Kind, MetricDef, markdown};
-pub use worker::{Commit, Paused, WorkerMetrics, WorkerSnapshot};
+pub use worker::{Commit, WorkerMetrics, WorkerSnapshot};
 
 use families::Families;
 use prometheus::{Encoder as _, Registry, TextEncoder};

@@ -1,6 +1,7 @@
 //! What a scrape shows, and the generated page.
 
 use super::*;
+use pipeline::Paused;
 
 fn has(text: &str, line: &str) {
     assert!(text.lines().any(|held| held == line), "{line} is not in\n{text}");
@@ -50,8 +51,8 @@ fn a_partition_given_up_vanishes() {
 fn one_reason_is_paused_at_a_time() {
     let metrics = Metrics::new().unwrap();
     let worker = metrics.worker("ingest", "ingest-0");
-    worker.paused(Some(Paused::of("the log is unavailable: disk full")));
-    worker.paused(Some(Paused::of("the store is unavailable: locked")));
+    worker.paused(Some(Paused::Log));
+    worker.paused(Some(Paused::Store));
     let text = metrics.render(0);
     has(&text, r#"sporelog_paused{reason="log",role="ingest",worker="ingest-0"} 0"#);
     has(&text, r#"sporelog_paused{reason="store",role="ingest",worker="ingest-0"} 1"#);

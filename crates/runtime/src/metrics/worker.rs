@@ -1,6 +1,7 @@
 //! The handles of one worker: taken once, then written without look-ups by label.
 
 use super::families::Families;
+use pipeline::Paused;
 use prometheus::{Histogram, IntCounter, IntGauge};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,47 +21,6 @@ pub struct Commit {
     pub commit_us: i64,
     /// From append to commit, in microseconds: of the oldest and the newest record.
     pub latency_us: [i64; 2],
-}
-
-/// Why a worker waits: a closed set, since it is a label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Paused {
-    /// The log is down.
-    Log,
-    /// The store is down.
-    Store,
-    /// Too many of the last records were dead.
-    DeadLetterFlood,
-    /// Anything else.
-    Other,
-}
-
-impl Paused {
-    /// The label.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Paused::Log => "log",
-            Paused::Store => "store",
-            Paused::DeadLetterFlood => "dead_letter_flood",
-            Paused::Other => "other",
-        }
-    }
-
-    /// The kind of a reason given as a sentence.
-    #[must_use]
-    pub fn of(reason: &str) -> Paused {
-        let starts = |word: &str| reason.contains(word);
-        if starts("dead") {
-            Paused::DeadLetterFlood
-        } else if starts("the store") || starts("the batch") {
-            Paused::Store
-        } else if starts("the log") {
-            Paused::Log
-        } else {
-            Paused::Other
-        }
-    }
 }
 
 /// What a worker has done so far.
