@@ -193,3 +193,12 @@ fn binary() -> PathBuf {
     assert!(binary.is_file(), "{} is missing: run `cargo build -p sporelog` first", binary.display());
     binary
 }
+
+/// Prints a line of figures past the test runner, which keeps back what a passing test prints: the log shows them.
+#[macro_export]
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}

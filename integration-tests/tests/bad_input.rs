@@ -88,7 +88,7 @@ fn each_bad_record_is_a_dead_letter_and_the_good_ones_around_it_are_applied() {
     }
     let expected: usize = bad.iter().map(|bad| readers(bad.record.topic)).sum();
     assert_eq!(letters.len(), expected, "each once per projection: {letters:#?}");
-    println!("{} bad records: {expected} dead letters", bad.len());
+    integration_tests::say!("{} bad records: {expected} dead letters", bad.len());
 
     assert_eq!(folder.number("SELECT count(DISTINCT interaction_id) FROM interactions"), 100);
     assert_eq!(folder.number("SELECT sum(interactions) FROM contact"), 100);
@@ -147,7 +147,7 @@ fn killed_between_dead_letter_and_commit_it_is_shown_once() {
         assert_eq!(folder.dead_letters().len(), expected, "{role}");
         let letters = folder.number("SELECT count(*) FROM log.record") - i64::try_from(bad.len()).unwrap();
         assert!(usize::try_from(letters).unwrap() > expected, "some were written again");
-        println!("{role} killed before its commit: {letters} dead letters in the log, {expected} shown");
+        integration_tests::say!("{role} killed before its commit: {letters} dead letters in the log, {expected} shown");
         assert_eq!(folder.gaps(), 0);
         assert!(!folder.digests().is_empty());
     }

@@ -54,7 +54,7 @@ fn idle_it_uses_under_one_percent_of_a_core() {
     pause(Duration::from_secs(5));
     let took_s = (clock.monotonic_us() - from_us) as f64 / 1e6;
     let percent = 100.0 * (cpu_s(&running) - before_s) / took_s;
-    println!("idle: {percent:.2} % of a core over {took_s:.1} s; starting took {before_s:.2} s of one");
+    integration_tests::say!("idle: {percent:.2} % of a core over {took_s:.1} s; starting took {before_s:.2} s of one");
     assert!(percent < 1.0, "{percent:.2} %");
 }
 
@@ -84,7 +84,7 @@ fn an_append_is_visible_within_milliseconds() {
     });
     took_ms.sort_by(f64::total_cmp);
     let (median, p95) = (took_ms[took_ms.len() / 2], took_ms[took_ms.len() * 95 / 100]);
-    println!("append to visible: median {median:.1} ms, p95 {p95:.1} ms (the aim is 50 ms)");
+    integration_tests::say!("append to visible: median {median:.1} ms, p95 {p95:.1} ms (the aim is 50 ms)");
     assert!(p95 < 250.0, "p95 {p95:.1} ms");
 }
 
@@ -102,7 +102,7 @@ fn interrupted_under_load_it_drains_and_stops_within_five_seconds() {
     let status = running.wait();
     let took_s = (clock.monotonic_us() - from_us) as f64 / 1e6;
     let done = progress(&store);
-    println!("interrupted after {done} of 100000 records of views and series: stopped in {took_s:.2} s");
+    integration_tests::say!("interrupted after {done} of 100000 records of views and series: stopped in {took_s:.2} s");
     assert!(status.success(), "{status}");
     assert!(took_s < 5.0, "{took_s:.2} s");
     drop(store);
@@ -136,7 +136,7 @@ fn memory_does_not_grow_with_the_backlog_nor_with_the_number_of_keys() {
         .collect();
     let mean = quarters.iter().sum::<f64>() / 4.0;
     let shown: Vec<String> = quarters.iter().map(|mib| format!("{mib:.0}")).collect();
-    println!(
+    integration_tests::say!(
         "{count} events with as many keys: {} MiB resident at 25, 50, 75, 100 %; mean {mean:.0}",
         shown.join(", ")
     );

@@ -41,7 +41,7 @@ fn check(folder: &Sporelog) {
     ];
     for (question, answer) in expected {
         assert_eq!(folder.number(&question), answer, "{question}");
-        println!("{answer:>7}  {question}");
+        integration_tests::say!("{answer:>7}  {question}");
     }
     assert_eq!(folder.gaps(), 0);
     assert!(folder.dead_letters().is_empty());
@@ -58,7 +58,7 @@ fn imported_once_it_answers_and_imported_again_nothing_is_added() {
     let second = import(&folder, &[]);
     folder.settle(&[]);
     assert_eq!(folder.digests(), digests);
-    println!("first import:  {}second import: {}", text(&first.stderr), text(&second.stderr));
+    integration_tests::say!("first import:  {}second import: {}", text(&first.stderr), text(&second.stderr));
     assert!(text(&second.stderr).contains(" published 0 events"), "{}", text(&second.stderr));
 
     // Sent once more in full, each record is in the log twice and counts once.

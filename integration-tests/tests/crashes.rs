@@ -159,13 +159,13 @@ fn check(folder: &Sporelog, workload: &Workload) {
 }
 
 fn print_table(kills: &BTreeMap<(&str, &str), u32>, random: u32) {
-    println!("{:<14}{:>8}{:>11}{:>12}{:>7}", "killed at", ROLES[0], ROLES[1], ROLES[2], "all");
+    integration_tests::say!("{:<14}{:>8}{:>11}{:>12}{:>7}", "killed at", ROLES[0], ROLES[1], ROLES[2], "all");
     for step in Step::ALL {
         let of = |role| kills.get(&(role, step.name())).copied().unwrap_or(0);
         let [ingest, projector, aggregator] = ROLES.map(of);
         let all = ingest + projector + aggregator;
-        println!("{:<14}{ingest:>8}{projector:>11}{aggregator:>12}{all:>7}", step.name());
+        integration_tests::say!("{:<14}{ingest:>8}{projector:>11}{aggregator:>12}{all:>7}", step.name());
     }
-    println!("{:<14}{:>38}", "random moments", random);
-    println!("{:<14}{:>38}", "all", kills.values().sum::<u32>() + random);
+    integration_tests::say!("{:<14}{:>38}", "random moments", random);
+    integration_tests::say!("{:<14}{:>38}", "all", kills.values().sum::<u32>() + random);
 }

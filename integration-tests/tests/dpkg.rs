@@ -22,7 +22,7 @@ fn a_changelog_becomes_spores_with_their_texts_authors_and_times() {
     assert_eq!(folder.number("SELECT count(*) FROM agent"), authors);
     assert!(authors > 10, "{authors} authors");
     let span = &folder.sql("SELECT time_text(min(created_at)), time_text(max(created_at)) FROM spores")[0];
-    println!("{spores} spores by {authors} authors, from {} to {}", span[0], span[1]);
+    integration_tests::say!("{spores} spores by {authors} authors, from {} to {}", span[0], span[1]);
     assert!(span[0].starts_with("199") && span[1].as_str() > "2020", "{span:?}");
     let who = "SELECT count(*) FROM spores WHERE origin_agent LIKE 'Guillem Jover%' AND content LIKE '%dpkg-deb%'";
     assert!(folder.number(who) > 10, "who wrote what is kept");

@@ -130,7 +130,7 @@ fn one_changed_cell_in_any_table_is_named() {
         changed += 1;
     }
     assert_eq!(changed, tables().len());
-    println!("one cell changed in each of {changed} tables: each named by verify");
+    integration_tests::say!("one cell changed in each of {changed} tables: each named by verify");
 }
 
 #[test]

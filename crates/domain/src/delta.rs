@@ -21,7 +21,6 @@ pub struct TableDelta {
     keys: Vec<u8>,
     key_ends: Vec<usize>,
     cells: Vec<Cell>,
-    present: Vec<bool>,
 }
 
 impl TableDelta {
@@ -34,7 +33,6 @@ impl TableDelta {
             keys: Vec::new(),
             key_ends: Vec::new(),
             cells: Vec::new(),
-            present: Vec::new(),
         }
     }
 
@@ -84,8 +82,6 @@ impl TableDelta {
 
     /// Makes row `ix`, which holds what the batch adds, whole: merges it behind the stored row, if there is one.
     pub fn complete_row(&mut self, ix: usize, stored: Option<Vec<Cell>>) {
-        self.present.resize(self.key_ends.len(), false);
-        self.present[ix] = stored.is_some();
         let width = self.slots.len();
         if let Some(mut row) = stored {
             let added = self.take_row(ix);
@@ -95,12 +91,6 @@ impl TableDelta {
             }
         }
         write_counts(&self.slots, &mut self.cells[ix * width..(ix + 1) * width]);
-    }
-
-    /// Whether the store holds a row under the key of row `ix`, as far as [`Self::complete_row`] was told.
-    #[must_use]
-    pub fn is_present(&self, ix: usize) -> bool {
-        self.present.get(ix).copied().unwrap_or(false)
     }
 
     /// The rows in key order: the order in which every store writes them (I3).
@@ -136,7 +126,6 @@ impl TableDelta {
         self.keys.clear();
         self.key_ends.clear();
         self.cells.clear();
-        self.present.clear();
     }
 
     fn bytes(&self) -> usize {

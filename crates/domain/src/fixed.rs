@@ -9,9 +9,3 @@ pub const SCALE: f64 = 1_000_000.0;
 pub fn from_double(value: f64) -> i64 {
     (value * SCALE).round() as i64
 }
-
-/// Millionths as a double.
-#[must_use]
-pub fn to_double(value: i64) -> f64 {
-    value as f64 / SCALE
-}

@@ -31,14 +31,6 @@ impl Stamp {
     pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
         &self.0
     }
-
-    /// The generation: a row's version is the largest one among its registers.
-    #[must_use]
-    pub fn generation(&self) -> i64 {
-        let mut bytes = [0; 8];
-        bytes.copy_from_slice(&self.0[..8]);
-        i64::from_be_bytes(bytes)
-    }
 }
 
 #[cfg(test)]
@@ -54,6 +46,5 @@ mod tests {
         assert!(Stamp::new(Some(7), 60, 1, low) > Stamp::new(Some(7), 40, 2, low));
         assert!(Stamp::new(None, 0, 2, low) > Stamp::new(None, 100, 1, low));
         assert!(Stamp::new(None, 5, 2, high) > Stamp::new(None, 5, 2, low));
-        assert_eq!(Stamp::new(Some(7), 1, 2, low).generation(), 8);
     }
 }

@@ -115,12 +115,6 @@ impl Admission {
         }
     }
 
-    /// The length of the horizon in microseconds.
-    #[must_use]
-    pub fn horizon_us(&self) -> i64 {
-        self.horizon_us
-    }
-
     /// Whether the record was seen before.
     pub fn admit(&mut self, tp: TopicPartition, meta: &Meta<'_>, key: &[u8], append_us: i64) -> Admit {
         let Some(seq) = meta.producer_seq else {

@@ -5,7 +5,7 @@ use crate::deadletter::dead_letter;
 use crate::outcome::{DeadKind, DeadReason, Outcome};
 use crate::position::{Counts, Position};
 use crate::record::{Headers, OutRecord, Record};
-use codec::{Encoder, Schemas};
+use codec::{EncodeError, Encoder, Schemas};
 use domain::delta::Deltas;
 use domain::event::{Event, EventKind};
 use domain::projection::{DERIVED_PER_EVENT, Origin};
@@ -42,6 +42,8 @@ pub struct Folder {
     projection: &'static Projection,
     schemas: Arc<Schemas>,
     encoder: Encoder,
+    /// The producer id of derived events, for the partition that it was last made for.
+    origin: Option<(TopicPartition, String)>,
     /// What was seen before; none for a store whose writes are idempotent.
     admission: Option<Admission>,
     /// Whether derived events are published.
@@ -60,7 +62,7 @@ impl Folder {
         derives: bool,
     ) -> Self {
         let encoder = Encoder::new(schemas.clone());
-        Self { projection, schemas, encoder, admission, derives, deltas: Deltas::new(projection.tables) }
+        Self { projection, schemas, encoder, origin: None, admission, derives, deltas: Deltas::new(projection.tables) }
     }
 
     /// The projection.
@@ -174,6 +176,10 @@ impl Folder {
                 Admit::MarkNeeded => return Err(MarkNeeded),
             }
         }
+        let derived = match self.derive(&event, record) {
+            Ok(derived) => derived,
+            Err(error) => return Ok((dead(DeadKind::Invalid, error.to_string()), None)),
+        };
         self.deltas.set_scope(record.tp);
         if (self.projection.fold)(&event, &mut self.deltas) == Folded::Ignored {
             return Ok((Outcome::Ignored, None));
@@ -183,25 +189,31 @@ impl Folder {
         {
             tally.shortened.push(record.tp);
         }
-        self.derive(&event, record, tally);
+        tally.publish.extend(derived);
         Ok((Outcome::Applied, Some(meta.occurred_at)))
     }
 
-    fn derive(&mut self, event: &Event<'_>, record: &Record<'_>, tally: &mut Tally) {
-        let Some(derive) = self.projection.derive.filter(|_| self.derives) else { return };
-        let mut producer_id = None;
-        let origin_id = || format!("{}/{}", self.projection.name, record.tp);
-        let producer_id: &str = producer_id.get_or_insert_with(origin_id);
+    /// The events that an event gives rise to; one that cannot be encoded makes its cause a dead letter (I6).
+    fn derive(&mut self, event: &Event<'_>, record: &Record<'_>) -> Result<Vec<OutRecord>, EncodeError> {
+        let Some(derive) = self.projection.derive.filter(|_| self.derives) else { return Ok(Vec::new()) };
+        if self.origin.as_ref().is_none_or(|(tp, _)| *tp != record.tp) {
+            self.origin = Some((record.tp, format!("{}/{}", self.projection.name, record.tp)));
+        }
+        let producer_id = self.origin.as_ref().map_or("", |(_, id)| id);
         let origin = Origin { producer_id, first_seq: record.offset * DERIVED_PER_EVENT };
-        let encoder = &mut self.encoder;
-        derive(event, origin, &mut |derived| {
+        let (encoder, mut derived, mut failed) = (&mut self.encoder, Vec::new(), None);
+        derive(event, origin, &mut |event| {
             let (mut key, mut value) = (Vec::new(), Vec::new());
-            derived.key(&mut key);
-            if encoder.encode(derived, &mut value).is_ok() {
-                let topic = derived.kind().topic();
-                tally.publish.push(OutRecord { topic, key, value, headers: Headers::default() });
+            event.key(&mut key);
+            match encoder.encode(event, &mut value) {
+                Ok(()) => {
+                    let (topic, headers) = (event.kind().topic(), Headers::default());
+                    derived.push(OutRecord { topic, key, value, headers });
+                }
+                Err(error) => failed = Some(error),
             }
         });
+        failed.map_or(Ok(derived), Err)
     }
 }
 

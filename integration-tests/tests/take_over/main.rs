@@ -77,7 +77,7 @@ fn workers_that_take_partitions_from_one_another_do_not_show() {
     }
     assert_eq!(&stage.finish(workers.into()), plain());
     let (bumps, fenced) = (stage.epoch_bumps(), stage.seen.fenced.load(Ordering::Relaxed));
-    println!("{bumps} epoch bumps, {fenced} fenced commits");
+    integration_tests::say!("{bumps} epoch bumps, {fenced} fenced commits");
     assert!(bumps >= 50, "{bumps} epoch bumps");
     assert!(fenced > 0, "no commit was fenced");
 }
