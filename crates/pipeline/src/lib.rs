@@ -26,7 +26,7 @@ pub use error::{LogError, StoreError};
 pub use observer::{Committed, Observer, Paused, Step, Unobserved};
 pub use options::WorkerOptions;
 pub use outcome::{DeadKind, DeadReason, Outcome};
-pub use ports::{Clock, GroupOffset, LogRange, Polled, Publisher, RecordStore, RowStore, Source};
+pub use ports::{Clock, GroupOffset, LogRange, Polled, Publisher, RecordStore, RowStore, Scan, Source, StoredRow};
 pub use position::{Advance, Claimed, Counts, Flush, Mark, Position};
 pub use record::{Headers, OutRecord, Page, Record};
 pub use worker::{Worker, WorkerError};

@@ -117,6 +117,30 @@ pub trait RecordStore {
     async fn write(&mut self, rows: &Deltas) -> Result<(), StoreError>;
 }
 
+/// A row as it is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredRow {
+    /// The declared key's bytes.
+    pub key: Vec<u8>,
+    /// The partition it was folded from, for a part of a partial table.
+    pub part: Option<TopicPartition>,
+    /// The cells, in slot order.
+    pub cells: Vec<Cell>,
+}
+
+/// What a store holds, to be compared and copied.
+#[allow(async_fn_in_trait)]
+pub trait Scan {
+    /// Visits every stored row of a table; the parts of one key come one after another. A store with transactions
+    /// shows one moment, the same for all tables that one reader scans.
+    async fn scan(
+        &mut self,
+        projection: &Projection,
+        table: &'static Table,
+        visit: &mut dyn FnMut(StoredRow) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError>;
+}
+
 /// The time, passed in so that tests can advance it.
 pub trait Clock {
     /// The wall clock, in microseconds since 1970.

@@ -43,8 +43,8 @@ fn layer(dir: &str) -> Option<Layer> {
         (_, "codec") => Layer::Codec,
         (_, "pipeline") => Layer::Pipeline,
         (_, "runtime") => Layer::Runtime,
-        (_, "testkit") => Layer::Testkit,
-        (_, "embedded" | "cache") => Layer::Adapter,
+        (_, "testkit" | "engines") => Layer::Testkit,
+        (_, "embedded" | "cache" | "registry") => Layer::Adapter,
         _ if name.starts_with("store-") || name.starts_with("log-") => Layer::Adapter,
         _ => return None,
     })

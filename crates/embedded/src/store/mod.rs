@@ -49,6 +49,6 @@ mod tests;
 pub use config::{STORE_FILE, StoreConfig};
 pub use connection::open_read_only;
 pub use difference::{Difference, diff};
-pub use reader::{Snapshot, StoredRow};
+pub use reader::Snapshot;
 pub use schema::{physical_name, table_ddl};
 pub use store::Store;

@@ -6,11 +6,10 @@ use super::request::{POSITIONS, TableSql};
 use super::rows::{read_cells, read_key};
 use super::schema::physical_name;
 use super::write::read_position;
-use domain::cell::Cell;
 use domain::digest::{Digest, LogicalRow, Merger};
 use domain::table::{KeyColumn, PARTIAL_KEY, Slot, Table};
 use domain::{Projection, Topic, TopicPartition};
-use pipeline::{Position, StoreError};
+use pipeline::{Position, Scan, StoreError, StoredRow};
 use rusqlite::{Connection, Row, Rows, params};
 use std::path::Path;
 
@@ -19,17 +18,6 @@ use std::path::Path;
 #[derive(Debug)]
 pub struct Snapshot {
     connection: Connection,
-}
-
-/// A row as it is stored.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StoredRow {
-    /// The declared key's bytes.
-    pub key: Vec<u8>,
-    /// The partition it was folded from, for a part of a partial table.
-    pub part: Option<TopicPartition>,
-    /// The cells, in slot order.
-    pub cells: Vec<Cell>,
 }
 
 impl Snapshot {
@@ -100,6 +88,17 @@ impl Snapshot {
 
     pub(super) fn connection(&self) -> &Connection {
         &self.connection
+    }
+}
+
+impl Scan for Snapshot {
+    async fn scan(
+        &mut self,
+        projection: &Projection,
+        table: &'static Table,
+        visit: &mut dyn FnMut(StoredRow) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.stored_rows(projection, table, visit)
     }
 }
 

@@ -58,7 +58,7 @@ fn a_snapshot_shows_the_rows_of_memory_and_their_digest() {
             expected.iter().for_each(|row| digest.add(Digest { rows: 1, sum: row.hash(table, &mut Vec::new()) }));
             assert_eq!(snapshot.digest(projection, table).unwrap(), digest, "{}", table.name);
             let mut parts = 0;
-            let mut count = |row: super::super::StoredRow| {
+            let mut count = |row: pipeline::StoredRow| {
                 parts += i32::from(row.part.is_some());
                 Ok(())
             };

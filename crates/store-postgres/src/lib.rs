@@ -1,0 +1,1 @@
+//! Views and series in Postgres, with TimescaleDB where it is there.

@@ -1,0 +1,1 @@
+//! Records in ScyllaDB or Cassandra.
