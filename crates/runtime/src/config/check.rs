@@ -21,5 +21,15 @@ pub(super) fn check(config: &Config, origin: &dyn Fn(&str) -> String) -> Result<
             format!("{} is above worker.backoff_max_ms ({})", worker.backoff_initial_ms, worker.backoff_max_ms);
         return refuse("worker.backoff_initial_ms", reason);
     }
+    // I3: a statement that outlives the session would run on under a claim that another worker holds by then.
+    let (postgres, session_ms) = (&config.postgres, config.kafka.session_timeout_ms);
+    for (key, timeout_ms) in [
+        ("postgres.statement_timeout_ms", postgres.statement_timeout_ms),
+        ("postgres.idle_in_transaction_timeout_ms", postgres.idle_in_transaction_timeout_ms),
+    ] {
+        if config.kafka.bootstrap.is_some() && timeout_ms >= session_ms {
+            return refuse(key, format!("{timeout_ms} is not below kafka.session_timeout_ms ({session_ms})"));
+        }
+    }
     Ok(())
 }

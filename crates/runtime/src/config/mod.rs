@@ -5,11 +5,13 @@
 //! from their schema (see [`options`]).
 
 mod check;
+mod cluster;
 mod error;
 mod load;
 mod options;
 mod sections;
 
+pub use cluster::{KafkaSection, PostgresSection, RegistrySection, ScyllaSection};
 pub use error::ConfigError;
 pub use load::{FILE_NAME, Layers, load};
 pub use options::{OptionDoc, markdown, options};

@@ -1,5 +1,6 @@
 //! The tree of options. Doc comments and ranges here are what the documentation prints and the loader checks.
 
+use super::cluster::{KafkaSection, PostgresSection, RegistrySection, ScyllaSection};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -14,6 +15,14 @@ pub struct Config {
     pub data: DataSection,
     /// The embedded log.
     pub log: LogSection,
+    /// The log on Kafka or Redpanda. Without `kafka.bootstrap` the log is the embedded one, and so are the stores.
+    pub kafka: KafkaSection,
+    /// The schema registry. Without `registry.url` events are framed by the fingerprint of their schema.
+    pub registry: RegistrySection,
+    /// Views and series in Postgres, with TimescaleDB and pgvector where they are there.
+    pub postgres: PostgresSection,
+    /// Records in Cassandra or ScyllaDB.
+    pub scylla: ScyllaSection,
     /// The loop that all workers share.
     pub worker: WorkerSection,
     /// How many workers of each role run.

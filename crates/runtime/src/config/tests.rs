@@ -129,3 +129,21 @@ fn the_page_is_made_from_the_code() {
         "docs/configuration.md is stale: run `sporelog docs configuration > docs/configuration.md`"
     );
 }
+
+/// I3: what a zombie runs must end before its partitions are another's.
+#[test]
+fn a_statement_may_not_outlive_the_session() {
+    let text = "[kafka]\nbootstrap = \"k:9092\"\nsession_timeout_ms = 10000\n[postgres]\nstatement_timeout_ms = 10000\n";
+    let (_dir, layers) = with_file(text);
+    let refused = refusal(&layers);
+    assert!(refused.contains("postgres.statement_timeout_ms"), "{refused}");
+    assert!(refused.contains("kafka.session_timeout_ms (10000)"), "{refused}");
+}
+
+#[test]
+fn properties_of_several_lines_come_through_file_and_environment() {
+    let (_dir, layers) = with_file("[kafka]\nproperties = \"\"\"\na.b = 1\nc = d\n\"\"\"\n");
+    assert_eq!(load(&layers).unwrap().kafka.properties, "a.b = 1\nc = d\n");
+    let layers = with_env("SPORELOG__KAFKA__PROPERTIES", "a.b=1\nc=d");
+    assert_eq!(load(&layers).unwrap().kafka.properties, "a.b=1\nc=d");
+}
