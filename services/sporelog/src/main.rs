@@ -1,10 +1,12 @@
 //! The `sporelog` binary: one verb per role, and noun-first verbs for operators and analysts.
 
+mod backend;
 mod cli;
 mod log_file;
 mod meter;
 mod observer;
 mod render;
+mod roles;
 mod verbs;
 
 #[global_allocator]

@@ -1,18 +1,16 @@
 //! `up`: every role in one process, on the embedded log and stores.
 
 mod population;
-mod roles;
 mod status;
 
-pub use roles::worker_options;
-
+use crate::backend::Embedded;
+use crate::roles::{Role, Roles};
 use anyhow::{Context as _, Result};
 use embedded::folder::DataFolder;
 use embedded::log::{Log, LogOptions, PageLimit};
 use embedded::socket::AppendServer;
 use embedded::store::{STORE_FILE, Store};
 use pipeline::{Clock as _, SystemClock};
-use roles::Roles;
 use runtime::config::Config;
 use runtime::health::Health;
 use runtime::http::{Server, Shown};
@@ -66,14 +64,8 @@ pub async fn run(args: Args, config: Config) -> Result<ExitCode> {
     let (health, metrics) = (Health::new(), Arc::new(Metrics::new()?));
     let address = serve_http(&config, &health, &metrics, stop.clone()).await?;
     let mut supervisor = Supervisor::new(stop.clone());
-    let roles = Roles {
-        log: log.clone(),
-        store,
-        schemas: Arc::new(codec::Schemas::embedded()?),
-        metrics: metrics.clone(),
-        health,
-    };
-    roles.start(&mut supervisor, &config)?;
+    let backend = Embedded { log: log.clone(), store, schemas: Arc::new(codec::Schemas::embedded()?) };
+    Roles { backend, metrics: metrics.clone(), health }.start(&mut supervisor, &Role::ALL, &config)?;
     if args.simulate {
         population::start(&mut supervisor, &config, log.clone())?;
     }

@@ -50,7 +50,7 @@ pub async fn replay(
         derives: false,
         drain_deadline_ms: u64::from(u32::MAX),
         flood_dead_letters: usize::MAX,
-        ..crate::verbs::up::worker_options(config)
+        ..crate::roles::worker_options(config)
     };
     let (reached, clock) = (Positions::default(), SystemClock::new());
     let ports = (source, Nowhere, scratch);
