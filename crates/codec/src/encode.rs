@@ -6,30 +6,28 @@ use std::sync::Arc;
 use domain::event::{Event, EventKind};
 use serde_avro_fast::ser::{SerError, SerializerConfig};
 
-use crate::frame::Header;
 use crate::{EncodeError, Schemas};
 
 /// Encodes events with the current schema of their kind. Not shared: each thread keeps its own, with its buffers.
 pub struct Encoder {
+    schemas: Arc<Schemas>,
     /// In the order of [`EventKind::ALL`].
-    kinds: Vec<(Header, SerializerConfig<'static>)>,
+    kinds: Vec<SerializerConfig<'static>>,
 }
 
 impl fmt::Debug for Encoder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.kinds.iter().map(|(header, _)| header)).finish()
+        let headers = EventKind::ALL.iter().map(|kind| self.schemas.header(*kind));
+        f.debug_list().entries(headers).finish()
     }
 }
 
 impl Encoder {
-    /// An encoder that writes a registry's ids where `schemas` knows them, else fingerprints.
+    /// An encoder that writes a registry's ids where `schemas` knows them by then, else fingerprints.
     #[must_use]
     pub fn new(schemas: Arc<Schemas>) -> Self {
-        let kinds = EventKind::ALL
-            .iter()
-            .map(|kind| (schemas.header(*kind), SerializerConfig::new(schemas.current(*kind))))
-            .collect();
-        Self { kinds }
+        let kinds = EventKind::ALL.iter().map(|kind| SerializerConfig::new(schemas.current(*kind))).collect();
+        Self { schemas, kinds }
     }
 
     /// Appends the framed event to `out`; on an error `out` is as it was.
@@ -38,9 +36,8 @@ impl Encoder {
     /// The event does not fit its schema. Cannot happen for events built from our structs, short of a bug.
     pub fn encode(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         let start = out.len();
-        let (header, config) = &mut self.kinds[event.kind() as usize];
-        header.write(out);
-        write(event, out, config).map_err(|error| {
+        self.schemas.header(event.kind()).write(out);
+        write(event, out, &mut self.kinds[event.kind() as usize]).map_err(|error| {
             out.truncate(start);
             EncodeError { event: event.kind(), detail: error.to_string() }
         })

@@ -86,6 +86,25 @@ pub enum SchemaError {
         /// The record's name.
         name: String,
     },
+    /// A registry's id has another schema now: registries never do that.
+    #[error(
+        "schema id {id} was {known} and is now another schema: the registry was replaced or rebuilt; restore it from its \
+         backup, since records in the log name their schemas by its ids, then restart"
+    )]
+    IdReused {
+        /// The id.
+        id: u32,
+        /// The event whose schema it was.
+        known: EventKind,
+    },
+    /// More ids than are kept.
+    #[error("schema id {id} is one too many: {max} are kept; look for a producer that registers a schema per record")]
+    TooManyIds {
+        /// The id.
+        id: u32,
+        /// The limit.
+        max: usize,
+    },
 }
 
 /// Why JSON is no event, or an event cannot be shown as JSON.

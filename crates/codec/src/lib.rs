@@ -5,13 +5,14 @@
 //! Workers and the simulator encode with [`Encoder`]; people and HTTP clients meet events as JSON ([`from_json`],
 //! [`to_json`]). [`compat`] holds every schema to FULL_TRANSITIVE compatibility with its frozen versions.
 //!
-//! What is absent: a registry client. Whoever has one fills [`Schemas::with_id`].
+//! What is absent: a registry client. Whoever has one fills [`Schemas::learn`].
 
 pub mod compat;
 mod embedded;
 mod encode;
 mod error;
 pub mod frame;
+mod ids;
 mod json;
 mod schemas;
 

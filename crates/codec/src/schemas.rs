@@ -1,7 +1,6 @@
 //! The schemas a worker can read, and decoding with them.
 
 use std::io::BufRead;
-use std::sync::Arc;
 
 use domain::event::{Event, EventKind};
 use serde::Deserialize;
@@ -10,6 +9,7 @@ use serde_avro_fast::de::{DeError, DeserializerConfig, DeserializerState};
 
 use crate::embedded::{Embedded, WriterSchema, embedded};
 use crate::frame::{self, Header};
+use crate::ids::{Ids, Registered};
 use crate::{DecodeError, SchemaError};
 
 /// The largest value that is decoded, unless told otherwise: 4 MiB.
@@ -20,32 +20,15 @@ const MAX_SEQ_LEN: usize = 100_000;
 /// Deepest nesting of our schemas, with room.
 const MAX_DEPTH: usize = 16;
 
-/// Every schema a record may have been written with: this build's, and those that a registry gave an id.
-/// Immutable once built; share it in an [`Arc`].
-#[derive(Clone, Debug)]
+/// Every schema a record may have been written with: this build's, and those that a registry gave an id. New ids are
+/// learned while it is shared, without a lock; share it in an [`Arc`](std::sync::Arc).
+#[derive(Debug)]
 pub struct Schemas {
     embedded: &'static Embedded,
     /// Fingerprint to schema, sorted: a couple of dozen entries, so a binary search is a few nanoseconds.
     by_fingerprint: Vec<(u64, &'static WriterSchema)>,
-    /// Registry id to schema, sorted.
-    by_id: Vec<(u32, Arc<Registered>)>,
+    ids: Ids,
     max_len: usize,
-}
-
-/// A schema under a registry's id: one of this build, or one that is newer than this build.
-#[derive(Debug)]
-enum Registered {
-    Ours(&'static WriterSchema),
-    Foreign(WriterSchema),
-}
-
-impl Registered {
-    fn schema(&self) -> &WriterSchema {
-        match self {
-            Registered::Ours(schema) => schema,
-            Registered::Foreign(schema) => schema,
-        }
-    }
 }
 
 impl Schemas {
@@ -57,30 +40,41 @@ impl Schemas {
         let embedded = embedded()?;
         let mut by_fingerprint: Vec<_> = embedded.all().map(|schema| (schema.fingerprint, schema)).collect();
         by_fingerprint.sort_unstable_by_key(|(fingerprint, _)| *fingerprint);
-        Ok(Self { embedded, by_fingerprint, by_id: Vec::new(), max_len: DEFAULT_MAX_LEN })
+        Ok(Self { embedded, by_fingerprint, ids: Ids::default(), max_len: DEFAULT_MAX_LEN })
     }
 
-    /// Adds a schema that a registry holds under `id`. It may be newer than this build: fields that we lack are
-    /// skipped. An id of an event's current schema is also used for encoding.
+    /// Adds a schema that a registry holds under `id`; see [`Schemas::learn`].
     ///
     /// # Errors
-    /// The text is no Avro schema, or none of our events.
-    pub fn with_id(mut self, id: u32, text: &str) -> Result<Self, SchemaError> {
+    /// As for `learn`.
+    pub fn with_id(self, id: u32, text: &str) -> Result<Self, SchemaError> {
+        self.learn(id, text)?;
+        Ok(self)
+    }
+
+    /// Learns a schema that a registry holds under `id`. It may be newer than this build: fields that we lack are
+    /// skipped. An id of an event's current schema is also used for encoding. An id keeps its schema for ever, and at
+    /// most 4,096 are kept (I8).
+    ///
+    /// # Errors
+    /// The text is no Avro schema, or none of our events; or the id has another schema already.
+    pub fn learn(&self, id: u32, text: &str) -> Result<(), SchemaError> {
         let invalid = |detail: String| SchemaError::Invalid { name: format!("id {id}"), detail };
         let json: serde_json::Value = serde_json::from_str(text).map_err(|error| invalid(error.to_string()))?;
         let name = json.get("name").and_then(serde_json::Value::as_str).unwrap_or_default();
         let short = name.rsplit('.').next().unwrap_or_default();
         let kind = EventKind::from_name(short).ok_or_else(|| SchemaError::UnknownEvent { name: name.to_owned() })?;
         let parsed = WriterSchema::parse(kind, text)?;
-        let registered = match self.by_fingerprint(parsed.fingerprint) {
-            Some(ours) => Registered::Ours(ours),
-            None => Registered::Foreign(parsed),
-        };
-        match self.by_id.binary_search_by_key(&id, |(known, _)| *known) {
-            Ok(at) => self.by_id[at].1 = Arc::new(registered),
-            Err(at) => self.by_id.insert(at, (id, Arc::new(registered))),
-        }
-        Ok(self)
+        // A fingerprint covers the record's full name: a schema of ours that has it is of the same kind.
+        let is_current = parsed.fingerprint == self.embedded.fingerprint(kind);
+        let ours = self.by_fingerprint(parsed.fingerprint);
+        self.ids.learn(id, ours.map_or(Registered::Foreign(parsed), Registered::Ours), is_current)
+    }
+
+    /// Whether a schema is known under this id of a registry.
+    #[must_use]
+    pub fn knows(&self, id: u32) -> bool {
+        self.ids.get(id).is_some()
     }
 
     /// Sets the largest value that is decoded, bytes.
@@ -94,12 +88,7 @@ impl Schemas {
     /// fingerprint.
     #[must_use]
     pub fn header(&self, kind: EventKind) -> Header {
-        let fingerprint = self.embedded.fingerprint(kind);
-        let current = |entry: &&(u32, Arc<Registered>)| {
-            let schema = entry.1.schema();
-            schema.kind == kind && schema.fingerprint == fingerprint
-        };
-        self.by_id.iter().rev().find(current).map_or(Header::Fingerprint(fingerprint), |(id, _)| Header::Id(*id))
+        self.ids.current(kind).map_or_else(|| Header::Fingerprint(self.embedded.fingerprint(kind)), Header::Id)
     }
 
     pub(crate) fn current(&self, kind: EventKind) -> &'static serde_avro_fast::Schema {
@@ -130,7 +119,7 @@ impl Schemas {
         }
         let (header, datum) = frame::parse(value)?;
         let schema = match header {
-            Header::Id(id) => self.by_id(id).ok_or(DecodeError::UnknownSchema { id })?,
+            Header::Id(id) => self.ids.get(id).ok_or(DecodeError::UnknownSchema { id })?,
             Header::Fingerprint(fingerprint) => {
                 self.by_fingerprint(fingerprint).ok_or(DecodeError::UnknownFingerprint { fingerprint })?
             }
@@ -141,11 +130,6 @@ impl Schemas {
     fn by_fingerprint(&self, fingerprint: u64) -> Option<&'static WriterSchema> {
         let at = self.by_fingerprint.binary_search_by_key(&fingerprint, |(known, _)| *known).ok()?;
         Some(self.by_fingerprint[at].1)
-    }
-
-    fn by_id(&self, id: u32) -> Option<&WriterSchema> {
-        let at = self.by_id.binary_search_by_key(&id, |(known, _)| *known).ok()?;
-        Some(self.by_id[at].1.schema())
     }
 }
 

@@ -116,6 +116,20 @@ fn a_registry_id_frames_both_ways() {
 }
 
 #[test]
+fn an_id_learned_while_shared_is_read_and_written() {
+    let kind = EventKind::SporePropagated;
+    let schemas = Arc::new(schemas());
+    let plain = from_json(&schemas, kind, &example(kind)).unwrap();
+    let mut encoder = Encoder::new(schemas.clone());
+    assert!(!schemas.knows(41));
+    schemas.learn(41, codec::embedded().unwrap().text(kind)).unwrap();
+    let mut out = Vec::new();
+    encoder.encode(&schemas.decode(&plain).unwrap(), &mut out).unwrap();
+    assert_eq!((&out[..5], &out[5..]), (&[0, 0, 0, 0, 41][..], &plain[10..]));
+    assert_eq!(schemas.decode(&out).unwrap(), schemas.decode(&plain).unwrap());
+}
+
+#[test]
 fn a_newer_writer_is_read() {
     let kind = EventKind::SporePropagated;
     let mut schema: Json = serde_json::from_str(codec::embedded().unwrap().text(kind)).unwrap();
@@ -147,7 +161,7 @@ fn broken_values_have_typed_errors() {
     let mut unknown = value.clone();
     unknown[2] ^= 1;
     assert!(matches!(schemas.decode(&unknown), Err(DecodeError::UnknownFingerprint { .. })));
-    let small = schemas.clone().with_max_len(8);
+    let small = self::schemas().with_max_len(8);
     assert_eq!(small.decode(&value), Err(DecodeError::Oversize { len: value.len(), max: 8 }));
     assert_eq!(schemas.decode(&[]), Err(DecodeError::Empty));
 }
