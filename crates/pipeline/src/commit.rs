@@ -1,8 +1,9 @@
 //! The second half of the worker loop: from a closed batch to a committed one.
 
 use crate::error::StoreError;
-use crate::folder::{MarkNeeded, Tally};
+use crate::folder::{Needed, Tally};
 use crate::observer::{Committed, Observer, Paused, Step};
+use crate::outcome::DeadReason;
 use crate::ports::{Clock, Publisher, RowStore, Source};
 use crate::position::{Advance, Flush, Mark};
 use crate::worker::{Worker, WorkerError};
@@ -32,7 +33,7 @@ impl From<WorkerError> for Failed {
 struct Range {
     from: usize,
     to: usize,
-    refused: Option<String>,
+    refused: Option<DeadReason>,
 }
 
 impl<S: Source, P: Publisher, R: RowStore, C: Clock, O: Observer> Worker<S, P, R, C, O> {
@@ -84,7 +85,7 @@ impl<S: Source, P: Publisher, R: RowStore, C: Clock, O: Observer> Worker<S, P, R
     async fn fold_range(&mut self, range: &Range) -> Result<Tally, Failed> {
         let mut tally = Tally::default();
         tally.positions.extend(self.owned.iter().map(|(tp, owned)| (*tp, owned.position)));
-        let mut next = range.from;
+        let (mut next, mut forced) = (range.from, range.refused.clone());
         while next < range.to {
             let mut needed = None;
             for record in self.batch.records(next, range.to) {
@@ -92,16 +93,23 @@ impl<S: Source, P: Publisher, R: RowStore, C: Clock, O: Observer> Worker<S, P, R
                     next += 1;
                     continue;
                 }
-                match self.folder.fold(&record, range.refused.as_deref(), &mut tally) {
+                match self.folder.fold(&record, forced.take(), &mut tally) {
                     Ok(()) => next += 1,
-                    Err(MarkNeeded) => {
-                        needed = Some(self.folder.unknown_producers(self.batch.records(next, range.to)));
+                    Err(first) => {
+                        needed = Some(first);
                         break;
                     }
                 }
             }
-            if let Some(needed) = needed {
-                self.load_marks(needed).await?;
+            match needed {
+                None => {}
+                Some(Needed::Marks) => {
+                    let producers = self.folder.unknown_producers(self.batch.records(next, range.to));
+                    self.load_marks(producers).await?;
+                }
+                Some(needed) => {
+                    forced = self.env.supply(self.folder.book(), needed).await.ok_or(Failed::Cancelled)?;
+                }
             }
         }
         tally.positions.retain(|tp, position| {
@@ -288,7 +296,7 @@ impl<S: Source, P: Publisher, R: RowStore, C: Clock, O: Observer> Worker<S, P, R
 fn halve(range: &Range, text: String) -> Vec<Range> {
     let Range { from, to, .. } = *range;
     if to - from == 1 {
-        return vec![Range { from, to, refused: Some(text) }];
+        return vec![Range { from, to, refused: Some(DeadReason::refused(text)) }];
     }
     let middle = from + (to - from) / 2;
     vec![Range { from: middle, to, refused: None }, Range { from, to: middle, refused: None }]

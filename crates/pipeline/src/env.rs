@@ -2,9 +2,12 @@
 
 use crate::backoff::Backoff;
 use crate::error::{LogError, StoreError};
+use crate::folder::Needed;
 use crate::observer::{Observer, Paused};
 use crate::options::WorkerOptions;
+use crate::outcome::DeadReason;
 use crate::ports::Clock;
+use crate::schemas::{ResolveError, SchemaBook};
 use crate::worker::WorkerError;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -49,6 +52,38 @@ impl<C: Clock, O: Observer> Env<C, O> {
                 self.back_off(Paused::Store, &error.to_string()).await;
                 Ok(())
             }
+        }
+    }
+
+    /// Gets from the registry what folding needs, however long that takes; `None` where the worker is to stop. Gives
+    /// the reason why the record is dead, where it is. Marks are the store's affair.
+    pub(crate) async fn supply(&mut self, book: &SchemaBook, needed: Needed) -> Option<Option<DeadReason>> {
+        match needed {
+            Needed::Marks => Some(None),
+            Needed::Schema(id) => self.ask(async || book.resolve(id).await).await,
+            Needed::Registration(kind) => self.ask(async || book.register(kind).await).await.map(|()| None),
+        }
+    }
+
+    async fn ask<T>(&mut self, question: impl AsyncFn() -> Result<T, ResolveError>) -> Option<T> {
+        let cancel = self.cancel.clone();
+        let mut waited = false;
+        loop {
+            let answer = tokio::select! {
+                biased;
+                () = cancel.cancelled() => return None,
+                answer = question() => answer,
+            };
+            match answer {
+                Ok(answer) => {
+                    if waited {
+                        self.resumed();
+                    }
+                    return Some(answer);
+                }
+                Err(error) => self.back_off(Paused::Registry, &error.to_string()).await,
+            }
+            waited = true;
         }
     }
 

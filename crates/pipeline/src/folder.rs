@@ -5,13 +5,13 @@ use crate::deadletter::dead_letter;
 use crate::outcome::{DeadKind, DeadReason, Outcome};
 use crate::position::{Counts, Position};
 use crate::record::{Headers, OutRecord, Record};
-use codec::{EncodeError, Encoder, Schemas};
+use crate::schemas::SchemaBook;
+use codec::{DecodeError, EncodeError, Encoder};
 use domain::delta::Deltas;
 use domain::event::{Event, EventKind};
 use domain::projection::{DERIVED_PER_EVENT, Origin};
 use domain::{Folded, Projection, TopicPartition, validity};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// What folding a batch brought about, besides rows.
 #[derive(Debug, Default)]
@@ -32,15 +32,28 @@ pub struct Tally {
     pub shortened: Vec<TopicPartition>,
 }
 
-/// A producer whose mark must be loaded before its record can be admitted.
-#[derive(Debug, PartialEq, Eq)]
-pub struct MarkNeeded;
+/// What must be fetched before a record can be folded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needed {
+    /// The mark of its producer, from the store.
+    Marks,
+    /// The schema under this id, from the registry.
+    Schema(u32),
+    /// An id for the schema of this kind, under which a derived event is written.
+    Registration(EventKind),
+}
+
+/// Why the events that an event gives rise to are not there.
+enum Underived {
+    Encode(EncodeError),
+    Unregistered(EventKind),
+}
 
 /// Folds records for one projection.
 #[derive(Debug)]
 pub struct Folder {
     projection: &'static Projection,
-    schemas: Arc<Schemas>,
+    book: SchemaBook,
     encoder: Encoder,
     /// The producer id of derived events, for the partition that it was last made for.
     origin: Option<(TopicPartition, String)>,
@@ -55,20 +68,21 @@ pub struct Folder {
 impl Folder {
     /// A folder for the projection. Without `admission` no record is a duplicate.
     #[must_use]
-    pub fn new(
-        projection: &'static Projection,
-        schemas: Arc<Schemas>,
-        admission: Option<Admission>,
-        derives: bool,
-    ) -> Self {
-        let encoder = Encoder::new(schemas.clone());
-        Self { projection, schemas, encoder, origin: None, admission, derives, deltas: Deltas::new(projection.tables) }
+    pub fn new(projection: &'static Projection, book: SchemaBook, admission: Option<Admission>, derives: bool) -> Self {
+        let encoder = Encoder::new(book.schemas().clone());
+        Self { projection, book, encoder, origin: None, admission, derives, deltas: Deltas::new(projection.tables) }
     }
 
     /// The projection.
     #[must_use]
     pub fn projection(&self) -> &'static Projection {
         self.projection
+    }
+
+    /// The schemas.
+    #[must_use]
+    pub fn book(&self) -> &SchemaBook {
+        &self.book
     }
 
     /// The admission, if this projection has one.
@@ -93,13 +107,13 @@ impl Folder {
     }
 
     /// Folds one record: rows into the deltas, everything else into the tally, whose positions must hold the
-    /// record's partition. `refused` forces it dead: a store refused its rows.
+    /// record's partition. `forced` makes it dead: a store refused its rows, or the registry has no such schema.
     ///
     /// # Errors
-    /// [`MarkNeeded`] before anything is changed, where the producer's mark is not known.
-    pub fn fold(&mut self, record: &Record<'_>, refused: Option<&str>, tally: &mut Tally) -> Result<(), MarkNeeded> {
-        let (outcome, occurred_us) = match refused {
-            Some(text) => (dead(DeadKind::Refused, text.to_owned()), None),
+    /// What is [`Needed`] first, before anything is changed.
+    pub fn fold(&mut self, record: &Record<'_>, forced: Option<DeadReason>, tally: &mut Tally) -> Result<(), Needed> {
+        let (outcome, occurred_us) = match forced {
+            Some(reason) => (Outcome::Dead(reason), None),
             None => self.outcome(record, tally)?,
         };
         let Some(position) = tally.positions.get_mut(&record.tp) else { return Ok(()) };
@@ -124,10 +138,17 @@ impl Folder {
     }
 
     /// Takes up the event id of a record that was applied before this worker owned the partition.
-    pub fn refill(&mut self, record: &Record<'_>) {
-        let Ok(event) = self.schemas.decode(record.value) else { return };
+    ///
+    /// # Errors
+    /// The schema that is [`Needed`] first: its former owner may have known it.
+    pub fn refill(&mut self, record: &Record<'_>) -> Result<(), Needed> {
+        let event = match self.book.schemas().decode(record.value) {
+            Ok(event) => event,
+            Err(DecodeError::UnknownSchema { id }) if self.book.has_registry() => return Err(Needed::Schema(id)),
+            Err(_) => return Ok(()),
+        };
         if event.meta().producer_seq.is_some() || validity::check(&event, record.key, record.append_time_us).is_err() {
-            return;
+            return Ok(());
         }
         if (self.projection.fold)(&event, &mut self.deltas) == Folded::Applied
             && let Some(admission) = &mut self.admission
@@ -137,6 +158,7 @@ impl Folder {
             admission.commit();
         }
         self.deltas.clear();
+        Ok(())
     }
 
     /// The producers of these records whose marks are not known.
@@ -145,7 +167,7 @@ impl Folder {
         let Some(admission) = &self.admission else { return Vec::new() };
         let mut unknown = std::collections::BTreeSet::new();
         for record in records {
-            let Ok(event) = self.schemas.decode(record.value) else { continue };
+            let Ok(event) = self.book.schemas().decode(record.value) else { continue };
             let meta = event.meta();
             if meta.producer_seq.is_some() && !admission.knows(record.tp, meta.producer_id) {
                 unknown.insert((record.tp, meta.producer_id.to_owned()));
@@ -154,10 +176,11 @@ impl Folder {
         unknown.into_iter().collect()
     }
 
-    fn outcome(&mut self, record: &Record<'_>, tally: &mut Tally) -> Result<(Outcome, Option<i64>), MarkNeeded> {
-        let schemas = self.schemas.clone();
+    fn outcome(&mut self, record: &Record<'_>, tally: &mut Tally) -> Result<(Outcome, Option<i64>), Needed> {
+        let schemas = self.book.schemas().clone();
         let event = match schemas.decode(record.value) {
             Ok(event) => event,
+            Err(DecodeError::UnknownSchema { id }) if self.book.has_registry() => return Err(Needed::Schema(id)),
             Err(error) => return Ok((dead(DeadKind::Undecodable, error.to_string()), None)),
         };
         // Forgotten is appended to every topic that it affects (I11).
@@ -173,12 +196,13 @@ impl Folder {
             match admission.admit(record.tp, meta, record.key, record.append_time_us) {
                 Admit::New => {}
                 Admit::Duplicate => return Ok((Outcome::Duplicate, None)),
-                Admit::MarkNeeded => return Err(MarkNeeded),
+                Admit::MarkNeeded => return Err(Needed::Marks),
             }
         }
         let derived = match self.derive(&event, record) {
             Ok(derived) => derived,
-            Err(error) => return Ok((dead(DeadKind::Invalid, error.to_string()), None)),
+            Err(Underived::Unregistered(kind)) => return Err(Needed::Registration(kind)),
+            Err(Underived::Encode(error)) => return Ok((dead(DeadKind::Invalid, error.to_string()), None)),
         };
         self.deltas.set_scope(record.tp);
         if (self.projection.fold)(&event, &mut self.deltas) == Folded::Ignored {
@@ -194,23 +218,27 @@ impl Folder {
     }
 
     /// The events that an event gives rise to; one that cannot be encoded makes its cause a dead letter (I6).
-    fn derive(&mut self, event: &Event<'_>, record: &Record<'_>) -> Result<Vec<OutRecord>, EncodeError> {
+    fn derive(&mut self, event: &Event<'_>, record: &Record<'_>) -> Result<Vec<OutRecord>, Underived> {
         let Some(derive) = self.projection.derive.filter(|_| self.derives) else { return Ok(Vec::new()) };
         if self.origin.as_ref().is_none_or(|(tp, _)| *tp != record.tp) {
             self.origin = Some((record.tp, format!("{}/{}", self.projection.name, record.tp)));
         }
         let producer_id = self.origin.as_ref().map_or("", |(_, id)| id);
         let origin = Origin { producer_id, first_seq: record.offset * DERIVED_PER_EVENT };
-        let (encoder, mut derived, mut failed) = (&mut self.encoder, Vec::new(), None);
+        let (book, encoder, mut derived, mut failed) = (&self.book, &mut self.encoder, Vec::new(), None);
         derive(event, origin, &mut |event| {
             let (mut key, mut value) = (Vec::new(), Vec::new());
+            if book.is_unregistered(event.kind()) {
+                failed = Some(Underived::Unregistered(event.kind()));
+                return;
+            }
             event.key(&mut key);
             match encoder.encode(event, &mut value) {
                 Ok(()) => {
                     let (topic, headers) = (event.kind().topic(), Headers::default());
                     derived.push(OutRecord { topic, key, value, headers });
                 }
-                Err(error) => failed = Some(error),
+                Err(error) => failed = Some(Underived::Encode(error)),
             }
         });
         failed.map_or(Ok(derived), Err)

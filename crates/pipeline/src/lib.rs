@@ -19,6 +19,7 @@ pub mod ports;
 pub mod position;
 pub mod record;
 pub mod row_cache;
+pub mod schemas;
 pub mod worker;
 
 pub use clock::SystemClock;
@@ -29,4 +30,5 @@ pub use outcome::{DeadKind, DeadReason, Outcome};
 pub use ports::{Clock, GroupOffset, LogRange, Polled, Publisher, RecordStore, RowStore, Scan, Source, StoredRow};
 pub use position::{Advance, Claimed, Counts, Flush, Mark, Position};
 pub use record::{Headers, OutRecord, Page, Record};
+pub use schemas::{Resolve, ResolveError, SchemaBook};
 pub use worker::{Worker, WorkerError};

@@ -56,6 +56,8 @@ pub enum Paused {
     Log,
     /// The store is down, or slow.
     Store,
+    /// The schema registry is down, or slow, or refuses a schema.
+    Registry,
     /// Too many of the last records were dead.
     DeadLetterFlood,
 }
@@ -67,6 +69,7 @@ impl Paused {
         match self {
             Paused::Log => "log",
             Paused::Store => "store",
+            Paused::Registry => "registry",
             Paused::DeadLetterFlood => "dead_letter_flood",
         }
     }

@@ -51,6 +51,14 @@ impl DeadKind {
     }
 }
 
+impl DeadReason {
+    /// A store refuses the record's rows.
+    #[must_use]
+    pub fn refused(text: String) -> Self {
+        Self { kind: DeadKind::Refused, text }
+    }
+}
+
 impl fmt::Display for DeadReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.kind.label(), self.text)

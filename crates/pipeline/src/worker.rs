@@ -7,6 +7,7 @@
 //! | partitions assigned | claim (epoch + 1, durable) before the first fetch; refill the horizon from the log |
 //! | partitions revoked | commit what is in flight, forget the partitions, release them |
 //! | log or store down | wait with back-off, not ready; nothing is dropped (I7) |
+//! | a record's schema is not known | ask the registry, wait while it is down; a dead letter where it has none (I7) |
 //! | store refuses the batch | fold it again in halves down to the bad record, which becomes a dead letter (I7) |
 //! | another worker claimed a partition | discard every uncommitted fold and cached row, claim what is left (I3) |
 //! | reply to a commit lost | read the position back: it tells (I3) |
@@ -24,10 +25,9 @@ use crate::ports::{Clock, Polled, Publisher, RowStore, Source};
 use crate::position::Position;
 use crate::record::Page;
 use crate::row_cache::RowCache;
-use codec::Schemas;
+use crate::schemas::SchemaBook;
 use domain::{Projection, TopicPartition};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
@@ -93,7 +93,7 @@ impl<S: Source, P: Publisher, R: RowStore, C: Clock, O: Observer> Worker<S, P, R
     #[allow(clippy::too_many_arguments, reason = "five ports, and what to do with them")]
     pub fn new(
         projection: &'static Projection,
-        schemas: Arc<Schemas>,
+        schemas: impl Into<SchemaBook>,
         (source, publisher, store): (S, P, R),
         clock: C,
         observer: O,
@@ -102,7 +102,7 @@ impl<S: Source, P: Publisher, R: RowStore, C: Clock, O: Observer> Worker<S, P, R
     ) -> Self {
         let admission = Admission::new(options.horizon_us(), options.horizon_max_entries, options.max_marks);
         Self {
-            folder: Folder::new(projection, schemas, Some(admission), options.derives),
+            folder: Folder::new(projection, schemas.into(), Some(admission), options.derives),
             cache: RowCache::new(options.row_cache_bytes),
             owned: BTreeMap::new(),
             batch: Batch::default(),
@@ -145,7 +145,7 @@ impl<S: Source, P: Publisher, R: RowStore, C: Clock, O: Observer> Worker<S, P, R
             match polled {
                 Ok(Polled::Assigned(tps)) => self.claim(&tps).await?,
                 Ok(Polled::Revoked(tps)) => self.give_up(&tps).await?,
-                Ok(Polled::Page(page)) => self.accept(page),
+                Ok(Polled::Page(page)) => self.accept(page).await,
                 Ok(Polled::Idle) => {}
                 Err(error) => self.env.wait_for_log(error).await?,
             }
@@ -157,7 +157,7 @@ impl<S: Source, P: Publisher, R: RowStore, C: Clock, O: Observer> Worker<S, P, R
     }
 
     /// Takes a page up: records before the position only refill the horizon.
-    fn accept(&mut self, page: Page) {
+    async fn accept(&mut self, page: Page) {
         self.env.observer.step(Step::Fetch);
         let Some(owned) = self.owned.get_mut(&page.tp()) else { return };
         owned.log_end = page.log_end();
@@ -166,8 +166,15 @@ impl<S: Source, P: Publisher, R: RowStore, C: Clock, O: Observer> Worker<S, P, R
             if record.offset >= owned.fetched {
                 break;
             }
-            if record.offset < owned.position.next_offset {
-                self.folder.refill(&record);
+            // A schema that the registry does not have was unknown to the former owner too: the record was dead.
+            while record.offset < owned.position.next_offset
+                && let Err(needed) = self.folder.refill(&record)
+            {
+                match self.env.supply(self.folder.book(), needed).await {
+                    Some(None) => {}
+                    Some(Some(_)) => break,
+                    None => return,
+                }
             }
             from += 1;
         }

@@ -3,11 +3,9 @@
 //! poll -> decode -> fold -> write -> acknowledge -> commit the offset behind the contiguous prefix: the loop is
 //! [`pipeline::ingest::Ingest`]; what is ingest's own is [`domain::fold::records`].
 
-use codec::Schemas;
 use domain::fold::records::RECORDS;
 use pipeline::ingest::Ingest;
-use pipeline::{Clock, Observer, Publisher, RecordStore, Source, WorkerError, WorkerOptions};
-use std::sync::Arc;
+use pipeline::{Clock, Observer, Publisher, RecordStore, SchemaBook, Source, WorkerError, WorkerOptions};
 use tokio_util::sync::CancellationToken;
 
 /// The records that it writes, and with their name the consumer group that it joins.
@@ -18,7 +16,7 @@ pub static PROJECTION: &domain::Projection = &RECORDS;
 /// # Errors
 /// Where waiting cannot help; the message says what to do.
 pub async fn run(
-    schemas: Arc<Schemas>,
+    schemas: impl Into<SchemaBook>,
     ports: (impl Source, impl Publisher, impl RecordStore + Clone + 'static),
     clock: impl Clock,
     observer: impl Observer,

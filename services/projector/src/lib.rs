@@ -3,10 +3,8 @@
 //! poll -> decode -> admit -> fold -> load -> publish -> commit rows and position -> caches: the loop is
 //! [`pipeline::Worker`]; what is the projector's own is [`domain::fold::views`].
 
-use codec::Schemas;
 use domain::fold::views::VIEWS;
-use pipeline::{Clock, Observer, Publisher, RowStore, Source, Worker, WorkerError, WorkerOptions};
-use std::sync::Arc;
+use pipeline::{Clock, Observer, Publisher, RowStore, SchemaBook, Source, Worker, WorkerError, WorkerOptions};
 use tokio_util::sync::CancellationToken;
 
 /// The projection that it writes, and with its name the consumer group that it joins.
@@ -17,7 +15,7 @@ pub static PROJECTION: &domain::Projection = &VIEWS;
 /// # Errors
 /// Where waiting cannot help; the message says what to do.
 pub async fn run(
-    schemas: Arc<Schemas>,
+    schemas: impl Into<SchemaBook>,
     ports: (impl Source, impl Publisher, impl RowStore),
     clock: impl Clock,
     observer: impl Observer,

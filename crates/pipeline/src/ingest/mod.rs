@@ -16,15 +16,14 @@ use crate::options::WorkerOptions;
 use crate::ports::{Clock, GroupOffset, Polled, Publisher, RecordStore, Source};
 use crate::position::Position;
 use crate::record::Page;
+use crate::schemas::SchemaBook;
 use crate::worker::WorkerError;
-use codec::Schemas;
 use domain::delta::Deltas;
 use domain::{Projection, TopicPartition};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -62,7 +61,7 @@ impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Obs
     /// A worker that runs until `cancel`.
     pub fn new(
         projection: &'static Projection,
-        schemas: Arc<Schemas>,
+        schemas: impl Into<SchemaBook>,
         (source, publisher, store): (S, P, R),
         clock: C,
         observer: O,
@@ -70,7 +69,7 @@ impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Obs
         cancel: CancellationToken,
     ) -> Self {
         Self {
-            folder: Folder::new(projection, schemas, None, false),
+            folder: Folder::new(projection, schemas.into(), None, false),
             env: Env::new(projection.name, clock, observer, &options, cancel),
             ledger: Ledger::default(),
             batch: Batch::default(),
@@ -219,7 +218,7 @@ impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Obs
     async fn dispatch(&mut self) -> Result<(), WorkerError> {
         let batch = std::mem::take(&mut self.batch);
         let started_us = self.env.clock.monotonic_us();
-        let mut tally = self.fold(&batch, 0, batch.len(), None);
+        let Some(mut tally) = self.fold(&batch).await else { return Ok(()) };
         self.env.observer.step(Step::Fold);
         // Records are written blind: there is nothing to load, and the step passes at once.
         self.env.observer.step(Step::Load);
@@ -244,16 +243,33 @@ impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Obs
         }));
     }
 
-    /// Folds records `from..to` of a batch; the tally's positions are the parts of the partitions it covers.
-    fn fold(&mut self, batch: &Batch, from: usize, to: usize, refused: Option<&str>) -> Tally {
+    /// Folds a batch; the tally's positions are the parts of the partitions it covers. None where the worker is to stop.
+    async fn fold(&mut self, batch: &Batch) -> Option<Tally> {
         let mut tally = Tally::default();
-        for record in batch.records(from, to) {
-            let Some(next) = self.ledger.dispatched(record.tp) else { continue };
-            tally.positions.entry(record.tp).or_insert_with(|| Position::start(record.tp, next));
-            // Without admission no mark is ever needed.
-            let _ = self.folder.fold(&record, refused, &mut tally);
+        let (mut next, mut forced) = (0, None);
+        while next < batch.len() {
+            let mut needed = None;
+            for record in batch.records(next, batch.len()) {
+                if self.opens_part(record.tp, &mut tally)
+                    && let Err(first) = self.folder.fold(&record, forced.take(), &mut tally)
+                {
+                    needed = Some(first);
+                    break;
+                }
+                next += 1;
+            }
+            if let Some(needed) = needed {
+                forced = self.env.supply(self.folder.book(), needed).await?;
+            }
         }
-        tally
+        Some(tally)
+    }
+
+    /// Gives the tally a part for the partition; false where it is not this member's any more.
+    fn opens_part(&self, tp: TopicPartition, tally: &mut Tally) -> bool {
+        let Some(next) = self.ledger.dispatched(tp) else { return false };
+        tally.positions.entry(tp).or_insert_with(|| Position::start(tp, next));
+        true
     }
 
     /// Publishes dead letters before the offset can pass them (I6); false where the worker is to stop.

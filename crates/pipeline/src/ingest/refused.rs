@@ -3,11 +3,14 @@
 use super::{Chunk, Ingest};
 use crate::batch::Batch;
 use crate::error::StoreError;
-use crate::folder::Tally;
+use crate::folder::{Needed, Tally};
 use crate::observer::Observer;
+use crate::outcome::{DeadKind, DeadReason};
 use crate::ports::{Clock, Publisher, RecordStore, Source};
 use crate::position::Position;
+use crate::record::Record;
 use crate::worker::WorkerError;
+use codec::DecodeError;
 use std::collections::BTreeMap;
 
 impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Observer> Ingest<S, P, R, C, O> {
@@ -39,7 +42,12 @@ impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Obs
         from: usize,
         to: usize,
     ) -> Result<Option<Result<(), String>>, WorkerError> {
-        self.fold(batch, from, to, None);
+        let mut tally = Tally::default();
+        for record in batch.records(from, to) {
+            if self.opens_part(record.tp, &mut tally) {
+                self.fold_again(&record, None, &mut tally);
+            }
+        }
         loop {
             let result = self.store.write(&self.folder.deltas).await;
             match result {
@@ -65,14 +73,24 @@ impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Obs
             .extend(chunk.tally.positions.iter().map(|(tp, part)| (*tp, Position::start(*tp, part.first_offset))));
         for (ix, record) in chunk.batch.records(0, chunk.batch.len()).enumerate() {
             let published = tally.publish.len();
-            let reason = bad.get(&ix).map(String::as_str);
-            let _ = self.folder.fold(&record, reason, &mut tally);
-            if reason.is_none() {
+            let reason = bad.get(&ix).cloned().map(DeadReason::refused);
+            let is_new = reason.is_some();
+            self.fold_again(&record, reason, &mut tally);
+            if !is_new {
                 tally.dead.truncate(published);
                 tally.publish.truncate(published);
             }
         }
         self.folder.discard();
         tally
+    }
+
+    /// Folds a record that was folded before. A schema that is unknown still had no answer then: its records are dead,
+    /// and their letters are published.
+    fn fold_again(&mut self, record: &Record<'_>, forced: Option<DeadReason>, tally: &mut Tally) {
+        if let Err(Needed::Schema(id)) = self.folder.fold(record, forced, tally) {
+            let text = DecodeError::UnknownSchema { id }.to_string();
+            let _ = self.folder.fold(record, Some(DeadReason { kind: DeadKind::Undecodable, text }), tally);
+        }
     }
 }

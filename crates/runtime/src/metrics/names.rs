@@ -76,7 +76,7 @@ metrics! {
     FENCED_TOTAL = "sporelog_fenced_commits_total", Kind::Counter, WORKER,
         "Commits refused because another worker had claimed the partitions (I3).";
     PAUSED = "sporelog_paused", Kind::Gauge, &["role", "worker", "reason"],
-        "1 while the worker waits, by reason: log, store, dead_letter_flood.";
+        "1 while the worker waits, by reason: log, store, registry, dead_letter_flood.";
     HORIZON_SHORTENED = "sporelog_horizon_shortened_total", Kind::Counter, WORKER,
         "How often a partition's horizon for unsequenced repeats was cut short by its memory cap.";
     RETRIES_TOTAL = "sporelog_retries_total", Kind::Counter, WORKER,
