@@ -67,6 +67,17 @@ impl TableDelta {
         &self.keys[start..self.key_ends[ix]]
     }
 
+    /// The place of the row under this stored key, if the deltas hold one.
+    #[must_use]
+    pub fn find(&self, key: &[u8]) -> Option<usize> {
+        self.find_hashed(xxh3_64(key), key)
+    }
+
+    fn find_hashed(&self, hash: u64, key: &[u8]) -> Option<usize> {
+        let found = self.index.find(hash, |ix| self.hashes[*ix as usize] == hash && self.key(*ix as usize) == key);
+        found.map(|ix| *ix as usize)
+    }
+
     /// The cells of row `ix`.
     #[must_use]
     pub fn cells(&self, ix: usize) -> &[Cell] {
@@ -106,9 +117,8 @@ impl TableDelta {
 
     fn row(&mut self, key: &[u8]) -> usize {
         let hash = xxh3_64(key);
-        let found = self.index.find(hash, |ix| self.hashes[*ix as usize] == hash && self.key(*ix as usize) == key);
-        if let Some(ix) = found {
-            return *ix as usize;
+        if let Some(ix) = self.find_hashed(hash, key) {
+            return ix;
         }
         let ix = self.len();
         self.hashes.push(hash);
@@ -185,6 +195,18 @@ impl Deltas {
         let ix = delta.row(&self.scratch);
         let width = delta.slots.len();
         RowMut { slots: &delta.slots, cells: &mut delta.cells[ix * width..(ix + 1) * width], next: 0 }
+    }
+
+    /// Puts a stored row in, whole: its declared key, the part where it is one, and its cells.
+    pub fn put(&mut self, table: &'static Table, key: &[u8], part: Option<TopicPartition>, cells: Vec<Cell>) {
+        self.scratch.clear();
+        self.scratch.extend_from_slice(key);
+        if let Some(part) = part {
+            KeyWriter::new(&mut self.scratch).text(part.topic.name()).int(i64::from(part.partition));
+        }
+        let delta = &mut self.tables[table.ix];
+        let start = delta.row(&self.scratch) * delta.slots.len();
+        delta.cells.splice(start..start + delta.slots.len(), cells);
     }
 
     /// The tables, in declaration order.

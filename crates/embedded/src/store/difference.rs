@@ -18,6 +18,8 @@ const SHOWN: usize = 64;
 pub struct Difference {
     /// The table.
     pub table: &'static str,
+    /// The bytes of the row's declared key.
+    pub row: Vec<u8>,
     /// The row's key, as readable columns.
     pub key: String,
     /// The first column that differs; none where one side has no such row.
@@ -26,6 +28,15 @@ pub struct Difference {
     pub left: String,
     /// The right value, or `no row`.
     pub right: String,
+}
+
+impl Difference {
+    /// The same, seen from the other side.
+    #[must_use]
+    pub fn swapped(mut self) -> Self {
+        std::mem::swap(&mut self.left, &mut self.right);
+        self
+    }
 }
 
 impl fmt::Display for Difference {
@@ -45,16 +56,41 @@ pub fn diff(
     right: (&Snapshot, &Projection),
     table: &'static Table,
 ) -> Result<Option<Difference>, StoreError> {
+    join(left, right, table, false)
+}
+
+/// The first row on the left that is not on the right just so; rows that are on the right only do not count.
+pub fn missing(
+    left: (&Snapshot, &Projection),
+    right: (&Snapshot, &Projection),
+    table: &'static Table,
+) -> Result<Option<Difference>, StoreError> {
+    join(left, right, table, true)
+}
+
+fn join(
+    left: (&Snapshot, &Projection),
+    right: (&Snapshot, &Projection),
+    table: &'static Table,
+    right_may_have_more: bool,
+) -> Result<Option<Difference>, StoreError> {
     let reader = RowReader::new(table);
     let mut left_statement = left.0.connection().prepare(&reader.scan_sql(left.1)).sorted()?;
     let mut right_statement = right.0.connection().prepare(&reader.scan_sql(right.1)).sorted()?;
     let mut left_rows = LogicalRows::new(table, left_statement.query([]).sorted()?);
     let mut right_rows = LogicalRows::new(table, right_statement.query([]).sorted()?);
     loop {
-        let found = match (left_rows.next()?, right_rows.next()?) {
-            (None, None) => return Ok(None),
-            (left, right) => compare(table, left.as_ref(), right.as_ref()),
-        };
+        let (left, mut right) = (left_rows.next()?, right_rows.next()?);
+        if right_may_have_more {
+            let Some(left) = &left else { return Ok(None) };
+            while right.as_ref().is_some_and(|right| right.key < left.key) {
+                right = right_rows.next()?;
+            }
+        }
+        if left.is_none() && right.is_none() {
+            return Ok(None);
+        }
+        let found = compare(table, left.as_ref(), right.as_ref());
         if found.is_some() {
             return Ok(found);
         }
@@ -72,7 +108,9 @@ fn compare(table: &'static Table, left: Option<&LogicalRow>, right: Option<&Logi
     let (here, gone) = ("a row".to_owned(), "no row".to_owned());
     let row = if order == Ordering::Greater { right? } else { left? };
     let key = show_key(table, &row.key);
-    let missing = |left, right| Some(Difference { table: table.name, key: key.clone(), column: None, left, right });
+    let missing = |left, right| {
+        Some(Difference { table: table.name, row: row.key.clone(), key: key.clone(), column: None, left, right })
+    };
     match order {
         Ordering::Less => missing(here, gone),
         Ordering::Greater => missing(gone, here),
@@ -82,7 +120,7 @@ fn compare(table: &'static Table, left: Option<&LogicalRow>, right: Option<&Logi
             let ix = (0..row.cells.len()).find(|ix| canonical(&row.cells[*ix]) != canonical(&other.cells[*ix]))?;
             let column = table.slots().nth(ix).map(|slot| slot.name());
             let (left, right) = (show(&row.cells[ix]), show(&other.cells[ix]));
-            Some(Difference { table: table.name, key: key.clone(), column, left, right })
+            Some(Difference { table: table.name, row: row.key.clone(), key: key.clone(), column, left, right })
         }
     }
 }

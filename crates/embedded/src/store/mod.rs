@@ -48,7 +48,7 @@ mod tests;
 
 pub use config::{STORE_FILE, StoreConfig};
 pub use connection::open_read_only;
-pub use difference::{Difference, diff};
+pub use difference::{Difference, diff, missing};
 pub use reader::Snapshot;
 pub use schema::{physical_name, table_ddl};
 pub use store::Store;

@@ -11,6 +11,7 @@ use domain::event::EventKind;
 use hashbrown::HashSet;
 use pipeline::{Headers, OutRecord};
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// The namespace of the namespaces of imports.
@@ -59,7 +60,7 @@ struct Prepared {
 /// Builds the records of rows.
 pub struct Builder<'m> {
     mapping: &'m Mapping,
-    schemas: Schemas,
+    schemas: Arc<Schemas>,
     outputs: Vec<Prepared>,
     tenant: String,
     namespace: Uuid,
@@ -72,8 +73,7 @@ impl<'m> Builder<'m> {
     ///
     /// # Errors
     /// The schemas of this build are unusable.
-    pub fn new(mapping: &'m Mapping, tenant: &str, import_id: &str) -> Result<Self, JsonError> {
-        let schemas = Schemas::embedded()?;
+    pub fn new(mapping: &'m Mapping, tenant: &str, import_id: &str, schemas: Arc<Schemas>) -> Result<Self, JsonError> {
         let mut counts = vec![0; EventKind::ALL.len()];
         let mut outputs = Vec::with_capacity(mapping.outputs.len());
         for output in &mapping.outputs {

@@ -9,6 +9,7 @@ use super::state::{Reject, State};
 use pipeline::{Clock, LogError, OutRecord, Publisher};
 use serde_json::Value;
 use std::path::Path;
+use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// The longest raw row kept with a reject, bytes.
@@ -23,6 +24,7 @@ pub struct Import {
     import_id: String,
     tenant: String,
     state: State,
+    schemas: Option<Arc<codec::Schemas>>,
 }
 
 impl Import {
@@ -46,7 +48,14 @@ impl Import {
             Some(directory) => State::load(directory, &import_id)?,
             None => State::default(),
         };
-        Ok(Self { options, mapping, input, import_id, tenant, state })
+        Ok(Self { options, mapping, input, import_id, tenant, state, schemas: None })
+    }
+
+    /// Encodes with these schemas, which know the ids of a registry.
+    #[must_use]
+    pub fn with_schemas(mut self, schemas: Arc<codec::Schemas>) -> Self {
+        self.schemas = Some(schemas);
+        self
     }
 
     /// Names content and tenant: 32 hexadecimal digits.
@@ -83,14 +92,18 @@ impl Import {
         cancel: &CancellationToken,
         observe: &mut dyn FnMut(&Progress),
     ) -> Result<Report, ImportError> {
-        let Self { options, mapping, input, import_id, tenant, mut state } = self;
+        let Self { options, mapping, input, import_id, tenant, mut state, schemas } = self;
+        let schemas = match schemas {
+            Some(schemas) => schemas,
+            None => embedded_schemas()?,
+        };
         if state.saved.mapping != mapping.hash || options.again {
             state.saved.rows_done = 0;
         }
         state.saved.mapping.clone_from(&mapping.hash);
         state.saved.file = options.file.display().to_string();
         let mut builder =
-            Builder::new(&mapping, &tenant, &import_id).map_err(|error| LogError::Fatal(error.to_string()))?;
+            Builder::new(&mapping, &tenant, &import_id, schemas).map_err(|error| LogError::Fatal(error.to_string()))?;
         let mut rows = open_rows(&input, &mapping, &options)?;
         let start = options.from_row.map_or(state.saved.rows_done, |row| row.saturating_sub(1));
         let mut pass = Pass {
@@ -125,10 +138,13 @@ impl Import {
         show: &mut dyn FnMut(Value),
     ) -> Result<Report, ImportError> {
         self.state = State::default();
-        let schemas = codec::Schemas::embedded().map_err(|error| LogError::Fatal(error.to_string()))?;
-        let mut preview = Preview { schemas, left: first, show };
+        let mut preview = Preview { schemas: embedded_schemas()?, left: first, show };
         self.run(&mut preview, clock, &CancellationToken::new(), &mut |_| ()).await
     }
+}
+
+fn embedded_schemas() -> Result<Arc<codec::Schemas>, LogError> {
+    codec::Schemas::embedded().map(Arc::new).map_err(|error| LogError::Fatal(error.to_string()))
 }
 
 fn open_rows<'m>(input: &Input, mapping: &'m Mapping, options: &Options) -> Result<Rows<'m>, ImportError> {
@@ -139,7 +155,7 @@ fn open_rows<'m>(input: &Input, mapping: &'m Mapping, options: &Options) -> Resu
 }
 
 struct Preview<'s> {
-    schemas: codec::Schemas,
+    schemas: Arc<codec::Schemas>,
     left: usize,
     show: &'s mut dyn FnMut(Value),
 }

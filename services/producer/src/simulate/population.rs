@@ -51,6 +51,13 @@ impl Population {
         })
     }
 
+    /// Encodes with these schemas, which know the ids of a registry.
+    #[must_use]
+    pub fn with_schemas(mut self, schemas: Arc<Schemas>) -> Self {
+        self.encoder = Encoder::new(schemas);
+        self
+    }
+
     /// What happens at this time, in microseconds since 1970, as a record to be appended. Times must not fall.
     ///
     /// # Errors

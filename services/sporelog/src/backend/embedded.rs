@@ -1,12 +1,16 @@
 //! The embedded log and store: one data folder, one process.
 
-use super::Backend;
+use super::{Backend, Look, Ranges};
+use anyhow::Result;
 use codec::Schemas;
-use domain::Projection;
-use embedded::log::{EmbeddedSource, Log};
-use embedded::store::Store;
+use domain::{Projection, Topic, TopicPartition};
+use embedded::log::{EmbeddedSource, Log, LogView, Replay};
+use embedded::store::{STORE_FILE, Snapshot, Store};
+use pipeline::{GroupOffset, LogRange, Position, SchemaBook};
 use runtime::lifecycle::BoxError;
+use std::path::PathBuf;
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 /// The log and the store of a data folder that this process holds.
 #[derive(Clone, Debug)]
@@ -16,7 +20,7 @@ pub struct Embedded {
     /// The stores, all in one file.
     pub store: Store,
     /// The schemas.
-    pub schemas: Arc<Schemas>,
+    pub schemas: SchemaBook,
 }
 
 impl Backend for Embedded {
@@ -25,7 +29,7 @@ impl Backend for Embedded {
     type Records = Store;
     type Rows = Store;
 
-    fn schemas(&self) -> Arc<Schemas> {
+    fn schemas(&self) -> SchemaBook {
         self.schemas.clone()
     }
 
@@ -43,5 +47,64 @@ impl Backend for Embedded {
 
     fn rows(&self) -> Result<Store, BoxError> {
         Ok(self.store.clone())
+    }
+}
+
+/// A data folder, which another process may hold.
+#[derive(Clone, Debug)]
+pub struct Folder {
+    dir: PathBuf,
+    schemas: SchemaBook,
+}
+
+impl Folder {
+    /// The data folder `dir`.
+    pub fn new(dir: PathBuf) -> Result<Self> {
+        Ok(Self { dir, schemas: Arc::new(Schemas::embedded()?).into() })
+    }
+
+    fn view(&self) -> Result<LogView> {
+        Ok(LogView::open(&self.dir)?)
+    }
+
+    fn snapshot(&self) -> Result<Snapshot> {
+        Ok(Snapshot::open(&self.dir.join(STORE_FILE))?)
+    }
+}
+
+impl Look for Folder {
+    type Replay = Replay;
+    type Rows = Snapshot;
+    type Records = Snapshot;
+
+    fn schemas(&self) -> SchemaBook {
+        self.schemas.clone()
+    }
+
+    async fn partitions(&self, topics: &[Topic]) -> Result<Vec<TopicPartition>> {
+        Ok(self.view()?.partitions(topics))
+    }
+
+    async fn ranges(&self, tps: &[TopicPartition]) -> Result<Ranges> {
+        let view = self.view()?;
+        tps.iter().map(|tp| Ok((*tp, LogRange { start: 0, end: view.end(*tp)? }))).collect()
+    }
+
+    async fn committed(&self, projection: &Projection, tps: &[TopicPartition]) -> Result<Vec<GroupOffset>> {
+        Ok(self.view()?.committed(projection.name, tps)?)
+    }
+
+    async fn replay(&self, ranges: Ranges, done: CancellationToken) -> Result<Replay> {
+        Ok(Replay::new(self.view()?, ranges, done))
+    }
+
+    async fn rows(&self, projection: &Projection) -> Result<(Snapshot, Vec<Position>)> {
+        let snapshot = self.snapshot()?;
+        let positions = snapshot.positions(projection)?;
+        Ok((snapshot, positions))
+    }
+
+    async fn records(&self) -> Result<Snapshot> {
+        self.snapshot()
     }
 }

@@ -1,14 +1,14 @@
 //! What workers stand on: the embedded log and store, or a cluster. The role code is the same on both.
 
 mod embedded;
+mod look;
 
-pub use self::embedded::Embedded;
+pub use self::embedded::{Embedded, Folder};
+pub use look::{Look, Ranges, each_record};
 
-use codec::Schemas;
 use domain::Projection;
-use pipeline::{Publisher, RecordStore, RowStore, Source};
+use pipeline::{Publisher, RecordStore, RowStore, SchemaBook, Source};
 use runtime::lifecycle::BoxError;
-use std::sync::Arc;
 
 /// One set of adapters. Ports are made in the thread of the worker that uses them.
 pub trait Backend: Clone + Send + 'static {
@@ -22,7 +22,7 @@ pub trait Backend: Clone + Send + 'static {
     type Rows: RowStore;
 
     /// The schemas of the events.
-    fn schemas(&self) -> Arc<Schemas>;
+    fn schemas(&self) -> SchemaBook;
 
     /// Joins the group of a projection, under this name.
     fn source(&self, projection: &'static Projection, member: &str) -> Result<Self::Source, BoxError>;

@@ -1,12 +1,11 @@
 //! Dead letters as read from their topic.
 
-use crate::log_file::each_record;
+use crate::backend::{Look, each_record};
 use anyhow::Result;
 use domain::{Topic, TopicPartition};
 use pipeline::Record;
 use pipeline::deadletter::DeadLetter;
 use std::collections::{BTreeMap, HashSet};
-use std::path::Path;
 
 /// Bytes of the record that a list shows.
 const BEGINNING: usize = 24;
@@ -59,11 +58,12 @@ impl Wanted {
 }
 
 /// The newest `limit` of the wanted letters, each once, in the order in which they were written.
-pub async fn collect(dir: &Path, wanted: &Wanted, limit: usize) -> Result<Vec<Letter>> {
+pub async fn collect<L: Look>(look: &L, wanted: &Wanted, limit: usize) -> Result<Vec<Letter>> {
+    let ranges = look.ranges(&look.partitions(&[Topic::DeadLetter]).await?).await?;
     let mut seen = HashSet::new();
     let mut newest = BTreeMap::new();
     let mut strangers = 0_u64;
-    each_record(dir, Topic::DeadLetter, |record: &Record<'_>| {
+    each_record(look, ranges, |record: &Record<'_>| {
         let Some(head) = DeadLetter::parse(record.headers) else {
             strangers += 1;
             return;

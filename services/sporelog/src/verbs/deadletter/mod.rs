@@ -3,6 +3,7 @@
 mod letters;
 mod show;
 
+use crate::backend::{Folder, Look};
 use crate::render::{Answer, Format, Value, time_text};
 use anyhow::Result;
 use domain::{Topic, TopicPartition};
@@ -60,17 +61,20 @@ enum Verb {
 
 /// Lists or shows.
 pub async fn run(args: Args, config: Config) -> Result<ExitCode> {
-    let dir = &config.data.dir;
+    answer(args.verb, &Folder::new(config.data.dir.clone())?).await
+}
+
+async fn answer<L: Look>(verb: Verb, look: &L) -> Result<ExitCode> {
     let mut out = std::io::stdout();
-    match args.verb {
+    match verb {
         Verb::List { topic, projection, limit, format } => {
             let wanted = Wanted { topic, projection, record: None };
-            list(&collect(dir, &wanted, limit).await?, format, &mut out)?;
+            list(&collect(look, &wanted, limit).await?, format, &mut out)?;
             Ok(ExitCode::SUCCESS)
         }
         Verb::Show { record, bytes } => {
             let wanted = Wanted { record: Some(record), ..Wanted::default() };
-            let letters = collect(dir, &wanted, usize::MAX).await?;
+            let letters = collect(look, &wanted, usize::MAX).await?;
             if letters.is_empty() {
                 anyhow::bail!(
                     "{}/{} is no dead letter: `sporelog deadletter list` names those there are",

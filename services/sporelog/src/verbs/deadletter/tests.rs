@@ -32,7 +32,8 @@ async fn folder() -> tempfile::TempDir {
 
 async fn listed(dir: &tempfile::TempDir, wanted: &Wanted, limit: usize) -> String {
     let mut out = Vec::new();
-    list(&collect(dir.path(), wanted, limit).await.unwrap(), Format::Csv, &mut out).unwrap();
+    list(&collect(&Folder::new(dir.path().to_owned()).unwrap(), wanted, limit).await.unwrap(), Format::Csv, &mut out)
+        .unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -59,7 +60,7 @@ async fn filters_and_limit_hold() {
 async fn show_gives_every_reason_and_the_bytes() {
     let dir = folder().await;
     let wanted = Wanted { record: Some(coordinates("agent.state/3/12").unwrap()), ..Wanted::default() };
-    let letters = collect(dir.path(), &wanted, usize::MAX).await.unwrap();
+    let letters = collect(&Folder::new(dir.path().to_owned()).unwrap(), &wanted, usize::MAX).await.unwrap();
     let mut out = Vec::new();
     show::show(&letters, 5, &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();

@@ -64,7 +64,7 @@ pub async fn run(args: Args, config: Config) -> Result<ExitCode> {
     let (health, metrics) = (Health::new(), Arc::new(Metrics::new()?));
     let address = serve_http(&config, &health, &metrics, stop.clone()).await?;
     let mut supervisor = Supervisor::new(stop.clone());
-    let backend = Embedded { log: log.clone(), store, schemas: Arc::new(codec::Schemas::embedded()?) };
+    let backend = Embedded { log: log.clone(), store, schemas: Arc::new(codec::Schemas::embedded()?).into() };
     Roles { backend, metrics: metrics.clone(), health }.start(&mut supervisor, &Role::ALL, &config)?;
     if args.simulate {
         population::start(&mut supervisor, &config, log.clone())?;

@@ -1,17 +1,22 @@
 //! `verify`: the log is folded again from its start, and every table is compared with what is stored (I1, I10).
 
+mod explain;
+mod records;
 mod replay;
+mod scratch;
 
+use crate::backend::{Folder, Look, Ranges};
 use anyhow::{Context as _, Result, bail};
 use clap::builder::PossibleValuesParser;
-use domain::Projection;
+use domain::digest::Digest;
 use domain::projection::PROJECTIONS;
-use embedded::log::LogView;
-use embedded::store::{STORE_FILE, Snapshot, Store, StoreConfig, diff};
-use pipeline::Position;
+use domain::table::Table;
+use domain::{Projection, TopicPartition};
+use embedded::store::{Difference, Snapshot, diff};
+use pipeline::{LogRange, Position};
 use runtime::config::Config;
+use scratch::Scratch;
 use std::io::Write;
-use std::path::Path;
 use std::process::ExitCode;
 
 /// Fold the log again and compare every table with what is stored.
@@ -25,59 +30,114 @@ pub struct Args {
 
 const AFTER_HELP: &str = "\
 Examples:
-  sporelog verify                       every table of every projection
-  sporelog verify --projection views    the views only
+  sporelog verify                                  every table of every projection
+  sporelog verify --projection views               the views only
+  sporelog --config cluster.toml verify            the stores of a cluster
 
-The log is read from its start to the position of each projection, in bounded memory, into a scratch store in the
-data folder that is removed at the end. It may run beside `sporelog up`.
+The log is read from its start to the position of each projection, in bounded memory, into a scratch store that is
+removed at the end. It may run beside the workers: views and series are compared as of one moment, and records with
+what lies between the committed offset and the log's end.
 
-Exit status: 0 where every digest agrees, 1 where one differs; the first row that differs is named.";
+Exit status: 0 where every digest agrees, 1 where one differs; the first row that differs is named, with the event
+that explains it.";
 
 /// Compares, prints a line per table, and fails where one differs.
 pub async fn run(args: Args, config: Config) -> Result<ExitCode> {
-    let dir = &config.data.dir;
-    let wanted = |projection: &&&Projection| args.projection.as_ref().is_none_or(|name| projection.name == name);
+    let look = Folder::new(config.data.dir.clone())?;
+    verify_all(&look, args.projection.as_deref(), &config).await
+}
+
+async fn verify_all<L: Look>(look: &L, only: Option<&str>, config: &Config) -> Result<ExitCode> {
     let (mut equal, mut out) = (true, std::io::stdout());
-    for projection in PROJECTIONS.iter().filter(wanted) {
-        equal &= verify(dir, projection, &config, &mut out)
-            .await
-            .with_context(|| format!("verifying {}", projection.name))?;
+    for projection in PROJECTIONS.iter().filter(|projection| only.is_none_or(|name| projection.name == name)) {
+        let verified = if projection.name == ingest::PROJECTION.name {
+            records::verify(look, projection, config, &mut out).await
+        } else {
+            verify(look, projection, config, &mut out).await
+        };
+        equal &= verified.with_context(|| format!("verifying {}", projection.name))?;
     }
     Ok(if equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What is stored of a projection, with the positions that belong to it.
-struct Stored {
-    snapshot: Snapshot,
-    positions: Vec<Position>,
-}
-
-async fn verify(dir: &Path, projection: &'static Projection, config: &Config, out: &mut impl Write) -> Result<bool> {
-    let log = LogView::open(dir)?;
-    let stored = if projection.name == ingest::PROJECTION.name {
-        records_at_rest(dir, &log).await?
-    } else {
-        let snapshot = Snapshot::open(&dir.join(STORE_FILE))?;
-        let positions = snapshot.positions(projection)?;
-        Stored { snapshot, positions }
-    };
-    let scratch_dir = tempfile::Builder::new().prefix("verify-").tempdir_in(dir)?;
-    let scratch = Store::open_with(StoreConfig::scratch(scratch_dir.path().join(STORE_FILE)))?;
-    let replayed = replay::replay(log, &stored.positions, projection, scratch.clone(), config).await?;
-    let mut equal = compare_accounts(projection, (&stored.positions, &replayed), out)?;
-    let fresh = scratch.reader()?;
+/// Compares views or series with the log up to the position that was read with them.
+async fn verify<L: Look>(
+    look: &L,
+    projection: &'static Projection,
+    config: &Config,
+    out: &mut impl Write,
+) -> Result<bool> {
+    let (mut stored, positions) = look.rows(projection).await?;
+    let ranges = ranges(look, &positions).await?;
+    let scratch = Scratch::new(&config.data.dir)?;
+    let folded = scratch.store("folded.db")?;
+    let replayed = replay::replay(look, ranges.clone(), projection, folded.clone(), config).await?;
+    let mut equal = compare_accounts(projection, (&positions, &replayed), out)?;
+    let folded = folded.reader()?;
     for table in projection.tables {
-        let (held, folded) = (stored.snapshot.digest(projection, table)?, fresh.digest(projection, table)?);
-        let verdict = if held == folded { "equal" } else { "DIFFERENT" };
-        writeln!(out, "{:<10} {:<28} {verdict:<10} {held}", projection.name, table.name)?;
-        if held != folded {
+        let (held, again) = (scratch::digest(&mut stored, projection, table).await?, folded.digest(projection, table)?);
+        print(out, projection, table, (held == again, "equal"), held)?;
+        if held != again {
             equal = false;
-            if let Some(difference) = diff((&stored.snapshot, projection), (&fresh, projection), table)? {
-                writeln!(out, "  stored against folded again: {difference}")?;
+            let copy = scratch::copy(&mut stored, projection, table, &scratch.store("stored.db")?).await?;
+            if let Some(difference) = diff((&copy, projection), (&folded, projection), table)? {
+                tell(out, &difference)?;
+                let row = (projection, *table, difference.row.as_slice());
+                let why = explain::explain(look, ranges.clone(), row, held_row(&copy, row)?.as_deref(), config).await?;
+                writeln!(out, "  {why}")?;
             }
         }
     }
     Ok(equal)
+}
+
+fn print(
+    out: &mut impl Write,
+    projection: &Projection,
+    table: &Table,
+    (good, word): (bool, &str),
+    held: Digest,
+) -> Result<()> {
+    let verdict = if good { word } else { "DIFFERENT" };
+    Ok(writeln!(out, "{:<10} {:<28} {verdict:<10} {held}", projection.name, table.name)?)
+}
+
+fn tell(out: &mut impl Write, difference: &Difference) -> Result<()> {
+    Ok(writeln!(out, "  stored against folded again: {difference}")?)
+}
+
+/// What is stored under this key.
+fn held_row(
+    copy: &Snapshot,
+    (projection, table, key): (&Projection, &'static Table, &[u8]),
+) -> Result<Option<Vec<domain::cell::Cell>>> {
+    let mut found = None;
+    copy.rows(projection, table, |row| {
+        if row.key == key {
+            found = Some(row.cells);
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// The ranges behind these positions, which the log must still hold.
+async fn ranges<L: Look>(look: &L, positions: &[Position]) -> Result<Ranges> {
+    let tps: Vec<TopicPartition> = positions.iter().map(|position| position.tp).collect();
+    let held = look.ranges(&tps).await?;
+    for position in positions {
+        let start = held.get(&position.tp).map_or(0, |range| range.start);
+        if start > position.first_offset {
+            bail!(
+                "{} begins at offset {start} by now, but its projection has read it from {}: what the log has \
+                 dropped cannot be folded again",
+                position.tp,
+                position.first_offset
+            );
+        }
+    }
+    let range = |position: &Position| LogRange { start: position.first_offset, end: position.next_offset };
+    Ok(positions.iter().map(|position| (position.tp, range(position))).collect())
 }
 
 /// The counts of records, and with them duplicates and dead letters, must come out the same.
@@ -105,38 +165,4 @@ fn compare_accounts(
         }
     }
     Ok(equal)
-}
-
-/// Records have no position beside them (I4): they are compared at a moment when ingest has caught up.
-async fn records_at_rest(dir: &Path, log: &LogView) -> Result<Stored> {
-    const TRIES: u32 = 100;
-    let tps = log.partitions(ingest::PROJECTION.topics);
-    for _ in 0..TRIES {
-        let before = committed(log, &tps)?;
-        let snapshot = Snapshot::open(&dir.join(STORE_FILE))?;
-        let at_rest = tps.iter().try_fold(true, |rest, tp| {
-            let next = before.iter().find(|position| position.tp == *tp).map_or(0, |position| position.next_offset);
-            Ok::<_, pipeline::LogError>(rest && log.end(*tp)? == next)
-        })?;
-        if at_rest {
-            return Ok(Stored { snapshot, positions: before });
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
-    bail!(
-        "ingest is behind the log, so records cannot be compared: let `sporelog up` catch up first, \
-         or run `sporelog up --until-idle`"
-    )
-}
-
-fn committed(log: &LogView, tps: &[domain::TopicPartition]) -> Result<Vec<Position>> {
-    let group = ingest::PROJECTION.name;
-    let offsets = log.committed(group, tps)?;
-    offsets
-        .iter()
-        .map(|offset| {
-            Position::from_metadata(offset.tp, offset.next_offset, &offset.metadata)
-                .with_context(|| format!("the account of {} in group {group} does not close: {offset:?}", offset.tp))
-        })
-        .collect()
 }

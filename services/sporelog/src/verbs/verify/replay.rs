@@ -1,16 +1,14 @@
 //! Folding the log again into a scratch store, with the workers' own code.
 
+use crate::backend::{Look, Ranges};
 use anyhow::Result;
-use codec::Schemas;
 use domain::{Projection, TopicPartition};
-use embedded::log::{LogView, Replay};
 use embedded::store::Store;
-use pipeline::{Committed, LogError, LogRange, Observer, OutRecord, Position, Publisher, SystemClock, WorkerOptions};
+use pipeline::{Committed, LogError, Observer, OutRecord, Position, Publisher, SystemClock, WorkerOptions};
 use runtime::config::Config;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// A rebuild publishes nothing: its dead letters and derived events were published by the live worker.
@@ -33,25 +31,18 @@ impl Observer for Positions {
     }
 }
 
-/// Folds the log from the first offset of each position to its next one; gives the positions reached.
-pub async fn replay(
-    log: LogView,
-    positions: &[Position],
+/// Folds these ranges of the log; gives the positions reached.
+pub async fn replay<L: Look>(
+    look: &L,
+    ranges: Ranges,
     projection: &'static Projection,
     scratch: Store,
     config: &Config,
 ) -> Result<Vec<Position>> {
-    let bounds = |position: &Position| LogRange { start: position.first_offset, end: position.next_offset };
-    let bounds = positions.iter().map(|position| (position.tp, bounds(position))).collect();
     let done = CancellationToken::new();
-    let source = Replay::new(log, bounds, done.clone());
-    let schemas = Arc::new(Schemas::embedded()?);
-    let options = WorkerOptions {
-        derives: false,
-        drain_deadline_ms: u64::from(u32::MAX),
-        flood_dead_letters: usize::MAX,
-        ..crate::roles::worker_options(config)
-    };
+    let source = look.replay(ranges, done.clone()).await?;
+    let schemas = look.schemas();
+    let options = replay_options(config);
     let (reached, clock) = (Positions::default(), SystemClock::new());
     let ports = (source, Nowhere, scratch);
     if projection.name == ingest::PROJECTION.name {
@@ -63,4 +54,14 @@ pub async fn replay(
     }
     let reached = reached.0.borrow().values().copied().collect();
     Ok(reached)
+}
+
+/// The workers' options, without what only a live worker does.
+pub fn replay_options(config: &Config) -> WorkerOptions {
+    WorkerOptions {
+        derives: false,
+        drain_deadline_ms: u64::from(u32::MAX),
+        flood_dead_letters: usize::MAX,
+        ..crate::roles::worker_options(config)
+    }
 }

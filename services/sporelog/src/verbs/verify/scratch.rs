@@ -1,0 +1,78 @@
+//! Copies of stored rows beside rows folded again, to find the first that differs.
+
+use anyhow::Result;
+use domain::Projection;
+use domain::delta::Deltas;
+use domain::digest::{Digest, LogicalRow, Merger};
+use domain::table::Table;
+use embedded::store::{Snapshot, Store, StoreConfig};
+use pipeline::{RecordStore as _, Scan, StoreError, StoredRow};
+use std::path::Path;
+use tempfile::TempDir;
+
+/// Rows of a copy that are written at a time.
+const ROWS: usize = 5_000;
+
+/// A folder for stores that are thrown away.
+#[derive(Debug)]
+pub struct Scratch(TempDir);
+
+impl Scratch {
+    /// In the data folder, where there is one: it is on the larger disk.
+    pub fn new(dir: &Path) -> Result<Self> {
+        let mut named = tempfile::Builder::new();
+        let named = named.prefix("verify-");
+        Ok(Self(if dir.is_dir() { named.tempdir_in(dir)? } else { named.tempdir()? }))
+    }
+
+    /// An empty store.
+    pub fn store(&self, name: &str) -> Result<Store> {
+        Ok(Store::open_with(StoreConfig::scratch(self.0.path().join(name)))?)
+    }
+}
+
+/// The digest of a table (I10), streamed.
+pub async fn digest(scan: &mut impl Scan, projection: &Projection, table: &'static Table) -> Result<Digest> {
+    let (mut digest, mut merger, mut scratch) = (Digest::default(), Merger::new(table), Vec::new());
+    let mut add = |row: LogicalRow| digest.add(Digest { rows: 1, sum: row.hash(table, &mut scratch) });
+    scan.scan(projection, table, &mut |row: StoredRow| {
+        merger.push(&row.key, row.cells).into_iter().for_each(&mut add);
+        Ok(())
+    })
+    .await?;
+    merger.finish().into_iter().for_each(&mut add);
+    Ok(digest)
+}
+
+/// Copies a table into a scratch store.
+pub async fn copy(
+    scan: &mut impl Scan,
+    projection: &Projection,
+    table: &'static Table,
+    store: &Store,
+) -> Result<Snapshot> {
+    let mut store = store.clone().with_records(projection);
+    // Both run in one task: what a page of the scan hands over is written before the next page is waited for.
+    let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+    let scanned = async move {
+        let mut deltas = Deltas::new(projection.tables);
+        let mut take = |row: StoredRow| -> Result<(), StoreError> {
+            deltas.put(table, &row.key, row.part, row.cells);
+            if deltas.rows() >= ROWS {
+                let _ = sender.send(std::mem::replace(&mut deltas, Deltas::new(projection.tables)));
+            }
+            Ok(())
+        };
+        scan.scan(projection, table, &mut take).await?;
+        let _ = sender.send(deltas);
+        Ok::<_, StoreError>(())
+    };
+    let written = async {
+        while let Some(rows) = receiver.recv().await {
+            store.write(&rows).await?;
+        }
+        Ok::<_, StoreError>(())
+    };
+    tokio::try_join!(scanned, written)?;
+    Ok(store.reader()?)
+}
