@@ -3,7 +3,7 @@
 //! `verify` after a change by hand: whatever cell, row or count is touched, the exit status is 1 and the row is named.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "what fails, fails the test")]
 
-use domain::Projection;
+use domain::{Projection, Topic};
 use domain::projection::PROJECTIONS;
 use domain::table::Table;
 use embedded::store::physical_name;
@@ -148,7 +148,9 @@ fn a_row_that_is_gone_or_invented_is_named() {
             assert!(store.execute(&sql, rusqlite::params_from_iter(gone.values())).unwrap() >= 1);
             gone
         };
-        named(&bitten(&folder, projection.name), table, &gone, "no row against a row");
+        let printed = bitten(&folder, projection.name);
+        named(&printed, table, &gone, "no row against a row");
+        assert!(printed.contains("is missing") || printed.contains("events write this row, from"), "{printed}");
 
         folder.restore(&original);
         let twin = {
@@ -163,8 +165,35 @@ fn a_row_that_is_gone_or_invented_is_named() {
             twin.key[0].1 = Value::Text("other".to_owned());
             twin
         };
-        named(&bitten(&folder, projection.name), table, &twin, "a row against no row");
+        let printed = bitten(&folder, projection.name);
+        named(&printed, table, &twin, "a row against no row");
+        assert!(printed.contains("no event in the log writes this row"), "{printed}");
     }
+}
+
+/// A store whose `contact` lacks what the last interaction added, though the position says that it was applied.
+#[test]
+fn the_event_that_a_row_lacks_is_named() {
+    let folder = Sporelog::new();
+    let mut records = Workload::mixed(1_500, 3).records;
+    let last = records.iter().rposition(|record| record.topic == Topic::SacredMessages).unwrap();
+    let last = records.remove(last);
+    let id = codec::Schemas::embedded().unwrap().decode(&last.value).unwrap().meta().event_id.to_string();
+    folder.append(records);
+    folder.settle(&[]);
+    let before = folder.copy();
+    folder.append(vec![last]);
+    folder.settle(&[]);
+    {
+        let store = store(&folder);
+        let file = before.dir().join(embedded::store::STORE_FILE);
+        store.execute("ATTACH DATABASE ?1 AS before", [file.to_string_lossy()]).unwrap();
+        let replace = "DELETE FROM views_v1_contact; INSERT INTO views_v1_contact SELECT * FROM before.views_v1_contact";
+        store.execute_batch(replace).unwrap();
+    }
+    let printed = bitten(&folder, "views");
+    let lacks = |line: &str| line.contains("had not been applied") || line.contains("is missing");
+    assert!(printed.lines().any(|line| lacks(line) && line.contains(&id)), "{id}: {printed}");
 }
 
 #[test]
