@@ -5,6 +5,7 @@ mod cli;
 mod log_file;
 mod meter;
 mod observer;
+mod process;
 mod render;
 mod roles;
 mod verbs;

@@ -4,22 +4,17 @@ mod population;
 mod status;
 
 use crate::backend::Embedded;
+use crate::process::Process;
 use crate::roles::{Role, Roles};
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use embedded::folder::DataFolder;
 use embedded::log::{Log, LogOptions, PageLimit};
 use embedded::socket::AppendServer;
 use embedded::store::{STORE_FILE, Store};
-use pipeline::{Clock as _, SystemClock};
+use pipeline::SystemClock;
 use runtime::config::Config;
-use runtime::health::Health;
-use runtime::http::{Server, Shown};
-use runtime::lifecycle::{Supervisor, stop_on_signal};
-use runtime::metrics::Metrics;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio_util::sync::CancellationToken;
 
 /// Run the whole pipeline in this process: log, workers and stores in one data folder.
 #[derive(Debug, clap::Args)]
@@ -45,13 +40,8 @@ Examples:
 
 Another process imports into the same folder while this one runs: sporelog import --help";
 
-/// How long the rest of the process may take to stop, beyond the workers' own deadline.
-const STOP_MARGIN: Duration = Duration::from_millis(500);
-
 /// Runs until a signal, or until idle where that is asked for.
 pub async fn run(args: Args, config: Config) -> Result<ExitCode> {
-    let stop = CancellationToken::new();
-    stop_on_signal(stop.clone())?;
     let folder = Arc::new(DataFolder::open(&config.data.dir)?);
     let topics = runtime::topics::load(config.log.topics_file.as_deref(), &config.log.profile)?;
     let clock = SystemClock::new();
@@ -61,22 +51,24 @@ pub async fn run(args: Args, config: Config) -> Result<ExitCode> {
     log.bind(ingest::PROJECTION.name, store.id()?).await?;
     let appends = tokio::spawn(AppendServer::bind(folder.path())?.serve(log.clone()));
 
-    let (health, metrics) = (Health::new(), Arc::new(Metrics::new()?));
-    let address = serve_http(&config, &health, &metrics, stop.clone()).await?;
-    let mut supervisor = Supervisor::new(stop.clone());
+    let mut process = Process::start(&config).await?;
     let backend = Embedded { log: log.clone(), store, schemas: Arc::new(codec::Schemas::embedded()?).into() };
-    Roles { backend, metrics: metrics.clone(), health }.start(&mut supervisor, &Role::ALL, &config)?;
+    Roles { backend, metrics: process.metrics.clone(), health: process.health.clone() }.start(
+        &mut process.supervisor,
+        &Role::ALL,
+        &config,
+    )?;
     if args.simulate {
-        population::start(&mut supervisor, &config, log.clone())?;
+        population::start(&mut process.supervisor, &config, log.clone())?;
     }
-    let shown = status::Shown { dir: folder.path().to_owned(), address, quiet: args.quiet };
-    let status = tokio::spawn(status::show(shown, metrics, clock, stop.clone(), args.until_idle.then(|| log.clone())));
+    let shown = status::Shown { dir: folder.path().to_owned(), address: process.address, quiet: args.quiet };
+    let (metrics, stop) = (process.metrics.clone(), process.stop.clone());
+    let status = tokio::spawn(status::show(shown, metrics, clock, stop, args.until_idle.then(|| log.clone())));
 
-    let ended = supervisor.wait(config.worker.drain_deadline() + STOP_MARGIN).await;
-    stop.cancel();
+    let ended = process.wait(&config).await;
     let _ = status.await;
     appends.abort();
-    ended.context("the pipeline stopped")?;
+    ended?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -95,23 +87,6 @@ pub fn log_options(config: &Config) -> LogOptions {
         max_record_bytes: size(config.log.max_record_bytes),
         ..defaults
     }
-}
-
-async fn serve_http(
-    config: &Config,
-    health: &Health,
-    metrics: &Arc<Metrics>,
-    stop: CancellationToken,
-) -> Result<Option<std::net::SocketAddr>> {
-    if !config.http.enabled {
-        return Ok(None);
-    }
-    let clock = SystemClock::new();
-    let shown = Shown { health: health.clone(), metrics: metrics.clone(), now_us: Arc::new(move || clock.now_us()) };
-    let server = Server::bind(config.http.listen, shown).await?;
-    let address = server.address();
-    tokio::spawn(server.serve(stop));
-    Ok(Some(address))
 }
 
 #[cfg(test)]
