@@ -133,7 +133,8 @@ fn the_page_is_made_from_the_code() {
 /// I3: what a zombie runs must end before its partitions are another's.
 #[test]
 fn a_statement_may_not_outlive_the_session() {
-    let text = "[kafka]\nbootstrap = \"k:9092\"\nsession_timeout_ms = 10000\n[postgres]\nstatement_timeout_ms = 10000\n";
+    let text =
+        "[kafka]\nbootstrap = \"k:9092\"\nsession_timeout_ms = 10000\n[postgres]\nstatement_timeout_ms = 10000\n";
     let (_dir, layers) = with_file(text);
     let refused = refusal(&layers);
     assert!(refused.contains("postgres.statement_timeout_ms"), "{refused}");

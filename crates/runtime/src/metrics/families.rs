@@ -24,6 +24,7 @@ pub(super) struct Families {
     pub in_flight: IntGaugeVec,
     pub fenced: IntCounterVec,
     pub paused: IntGaugeVec,
+    pub pool: IntGaugeVec,
     pub horizon_shortened: IntCounterVec,
     pub retries: IntCounterVec,
 }
@@ -62,6 +63,7 @@ impl Families {
             in_flight: gauge(names::IN_FLIGHT_BYTES)?,
             fenced: counter(names::FENCED_TOTAL)?,
             paused: gauge(names::PAUSED)?,
+            pool: gauge(names::POOL)?,
             horizon_shortened: counter(names::HORIZON_SHORTENED)?,
             retries: counter(names::RETRIES_TOTAL)?,
         })

@@ -77,6 +77,8 @@ metrics! {
         "Commits refused because another worker had claimed the partitions (I3).";
     PAUSED = "sporelog_paused", Kind::Gauge, &["role", "worker", "reason"],
         "1 while the worker waits, by reason: log, store, registry, dead_letter_flood.";
+    POOL = "sporelog_store_pool", Kind::Gauge, &["store", "state"],
+        "A store's client at the scrape: connections or statements in_use, idle, and callers that are waiting for one.";
     HORIZON_SHORTENED = "sporelog_horizon_shortened_total", Kind::Counter, WORKER,
         "How often a partition's horizon for unsequenced repeats was cut short by its memory cap.";
     RETRIES_TOTAL = "sporelog_retries_total", Kind::Counter, WORKER,

@@ -70,3 +70,14 @@ fn names_are_unique_and_the_page_is_made_from_them() {
     let page = std::fs::read_to_string(path).unwrap_or_default();
     assert!(page == markdown(), "docs/metrics.md is stale: run `sporelog docs metrics > docs/metrics.md`");
 }
+
+#[test]
+fn a_pool_is_asked_at_each_scrape() {
+    let metrics = Metrics::new().unwrap();
+    metrics.pool("postgres", || PoolUse { in_use: 3, idle: 1, waiting: 2 });
+    let text = metrics.render(0);
+    for line in ["state=\"in_use\",store=\"postgres\"} 3", "state=\"idle\",store=\"postgres\"} 1", "state=\"waiting\""]
+    {
+        assert!(text.contains(line), "{text}");
+    }
+}
