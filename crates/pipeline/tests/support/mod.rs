@@ -3,7 +3,7 @@
 
 use codec::Schemas;
 use domain::{Projection, TopicPartition};
-use pipeline::{Observer, RecordStore, Unobserved, Worker, WorkerError, WorkerOptions};
+use pipeline::{Observer, RecordStore, SchemaBook, Unobserved, Worker, WorkerError, WorkerOptions};
 use std::sync::Arc;
 use testkit::events::{Events, START_US};
 use testkit::{ManualClock, MemLog, MemStore};
@@ -15,6 +15,8 @@ pub struct Stage {
     pub log: MemLog,
     pub store: MemStore,
     pub schemas: Arc<Schemas>,
+    /// What workers read with; without a registry unless a test gives it one.
+    pub book: SchemaBook,
     pub events: Events,
     pub options: WorkerOptions,
 }
@@ -41,6 +43,7 @@ impl Stage {
             store: MemStore::default(),
             events: Events::new(schemas.clone()),
             options: WorkerOptions { flood_dead_letters: 20_000, ..WorkerOptions::default() },
+            book: schemas.clone().into(),
             schemas,
             clock,
         }
@@ -63,18 +66,26 @@ impl Stage {
         let (id, cancel) = (source.id, CancellationToken::new());
         let ports = (source, self.log.clone(), self.store.clone());
         let (clock, options) = (self.clock.clone(), self.options.clone());
-        let worker = Worker::new(projection, self.schemas.clone(), ports, clock, observer, options, cancel.clone());
+        let worker = Worker::new(projection, self.book.clone(), ports, clock, observer, options, cancel.clone());
         Running { id, cancel, task: tokio::task::spawn_local(worker.run()) }
     }
 
     pub fn start_ingest(&self, store: impl RecordStore + Clone + 'static) -> Running {
+        self.start_ingest_observed(store, Unobserved)
+    }
+
+    pub fn start_ingest_observed(
+        &self,
+        store: impl RecordStore + Clone + 'static,
+        observer: impl Observer + 'static,
+    ) -> Running {
         let projection = &domain::fold::records::RECORDS;
         let source = self.log.join(projection.name);
         let (id, cancel) = (source.id, CancellationToken::new());
         let ports = (source, self.log.clone(), store);
         let (clock, options) = (self.clock.clone(), self.options.clone());
-        let (schemas, token) = (self.schemas.clone(), cancel.clone());
-        let ingest = pipeline::ingest::Ingest::new(projection, schemas, ports, clock, Unobserved, options, token);
+        let (book, token) = (self.book.clone(), cancel.clone());
+        let ingest = pipeline::ingest::Ingest::new(projection, book, ports, clock, observer, options, token);
         Running { id, cancel, task: tokio::task::spawn_local(ingest.run()) }
     }
 
