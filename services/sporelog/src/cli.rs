@@ -1,6 +1,6 @@
 //! The command line: global flags, the list of verbs, and what every verb shares.
 
-use crate::verbs::{completions, deadletter, docs, import, schema, simulate, sql, topics, up, verify};
+use crate::verbs::{completions, deadletter, docs, import, lag, schema, simulate, sql, topics, up, verify};
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use runtime::config::{Config, Layers};
@@ -72,6 +72,8 @@ pub enum Verb {
     Simulate(simulate::Args),
     /// Fold the log again and compare every table with what is stored.
     Verify(verify::Args),
+    /// Show how far each projection is behind the log.
+    Lag(lag::Args),
     /// Ask the stores in SQL, read-only.
     Sql(sql::Args),
     /// Look at records that could not be applied.
@@ -125,6 +127,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
             Verb::Up(args) => up::run(args, config).await,
             Verb::Import(args) => import::run(args, config).await,
             Verb::Simulate(args) => simulate::run(args, config).await,
+            Verb::Lag(args) => lag::run(args, config).await,
             Verb::Verify(args) => verify::run(args, config).await,
             Verb::Deadletter(args) => deadletter::run(args, config).await,
             Verb::Schema(args) => schema::run(args, config).await,

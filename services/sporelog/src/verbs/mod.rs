@@ -4,6 +4,7 @@ pub mod completions;
 pub mod deadletter;
 pub mod docs;
 pub mod import;
+pub mod lag;
 pub mod schema;
 pub mod simulate;
 pub mod sql;

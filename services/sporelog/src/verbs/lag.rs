@@ -1,0 +1,127 @@
+//! `lag`: how far each projection is behind the log, partition by partition, from what is committed.
+
+use crate::backend::{Folder, Look};
+use crate::render::{Answer, Format, Value, time_text};
+use anyhow::{Context as _, Result};
+use domain::projection::PROJECTIONS;
+use domain::{Projection, TopicPartition};
+use pipeline::Position;
+use runtime::config::Config;
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+const AFTER_HELP: &str = "\
+Examples:
+  sporelog lag                          a line for each partition that is behind
+  sporelog lag --all --format csv       every partition
+  sporelog lag --wait 60                wait until everything that is in the log now is applied
+
+Positions are read from the stores (for ingest from its group in the log), not from the workers: the figures hold
+whether or not a worker runs.
+
+Exit status: 0 where no partition is behind, 1 where one is.";
+
+/// How often `--wait` looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// What `lag` takes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Args {
+    /// Show the partitions that are not behind, too.
+    #[arg(long)]
+    all: bool,
+    /// Wait at most so many seconds until everything that the log holds at the start is applied.
+    #[arg(long, value_name = "SECONDS")]
+    wait: Option<u64>,
+    /// The form of the answer.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// One partition of a projection.
+struct Line {
+    projection: &'static str,
+    tp: TopicPartition,
+    position: Position,
+    end: i64,
+}
+
+impl Line {
+    fn behind(&self) -> i64 {
+        self.end - self.position.next_offset
+    }
+}
+
+/// Prints how far each partition is behind.
+pub async fn run(args: Args, config: Config) -> Result<ExitCode> {
+    answer(args, &Folder::new(config.data.dir.clone())?).await
+}
+
+async fn answer<L: Look>(args: Args, look: &L) -> Result<ExitCode> {
+    let mut lines = lines(look, None).await?;
+    if let Some(seconds) = args.wait {
+        let ends: Vec<i64> = lines.iter().map(|line| line.end).collect();
+        let waited = async {
+            while lines.iter().any(|line| line.behind() > 0) {
+                tokio::time::sleep(LOOK_AGAIN).await;
+                lines = self::lines(look, Some(&ends)).await?;
+            }
+            Ok::<_, anyhow::Error>(())
+        };
+        // What is behind by then is shown and told by the exit status.
+        if let Ok(ended) = tokio::time::timeout(Duration::from_secs(seconds), waited).await {
+            ended?;
+        }
+    }
+    print(&lines, &args, &mut std::io::stdout())?;
+    let behind: i64 = lines.iter().map(Line::behind).sum();
+    Ok(if behind == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Every partition of every projection, in a fixed order; `ends` holds still what counts as the log's end.
+async fn lines<L: Look>(look: &L, ends: Option<&[i64]>) -> Result<Vec<Line>> {
+    let mut lines = Vec::new();
+    for projection in PROJECTIONS {
+        let tps = look.partitions(projection.topics).await?;
+        let positions = positions(look, projection, &tps).await?;
+        let ranges = look.ranges(&tps).await?;
+        for tp in tps {
+            let range = ranges.get(&tp).with_context(|| format!("{tp} is gone from the log"))?;
+            let held = positions.iter().find(|position| position.tp == tp).copied();
+            let position = held.unwrap_or(Position::start(tp, range.start));
+            let end = ends.and_then(|ends| ends.get(lines.len())).map_or(range.end, |end| (*end).min(range.end));
+            let end = end.max(position.next_offset);
+            lines.push(Line { projection: projection.name, tp, position, end });
+        }
+    }
+    Ok(lines)
+}
+
+async fn positions<L: Look>(look: &L, projection: &Projection, tps: &[TopicPartition]) -> Result<Vec<Position>> {
+    if projection.name != ingest::PROJECTION.name {
+        return Ok(look.rows(projection).await?.1);
+    }
+    let position = |offset: &pipeline::GroupOffset| {
+        Position::from_metadata(offset.tp, offset.next_offset, &offset.metadata)
+            .unwrap_or(Position::start(offset.tp, offset.next_offset))
+    };
+    Ok(look.committed(projection, tps).await?.iter().map(position).collect())
+}
+
+fn print(lines: &[Line], args: &Args, out: &mut impl Write) -> Result<()> {
+    let names = ["projection", "partition", "position", "log_end", "behind", "last_append"].map(str::to_owned).to_vec();
+    let mut answer = Answer::new(args.format, names, out)?;
+    for line in lines.iter().filter(|line| args.all || line.behind() > 0) {
+        answer.row(&[
+            Value::Text(line.projection.to_owned()),
+            Value::Text(line.tp.to_string()),
+            Value::Int(line.position.next_offset),
+            Value::Int(line.end),
+            Value::Int(line.behind()),
+            time_text(line.position.last_append_us).map_or(Value::Null, Value::Text),
+        ])?;
+    }
+    answer.finish()
+}
