@@ -1,0 +1,6 @@
+DROP FUNCTION ensure_month;
+DROP FUNCTION store_by_month;
+DROP FUNCTION now_us;
+DROP FUNCTION or_bits;
+DROP TABLE producer;
+DROP TABLE position;

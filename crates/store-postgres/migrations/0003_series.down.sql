@@ -1,0 +1,10 @@
+DROP TABLE {series}spore_velocity_1m;
+DROP TABLE {series}interaction_rate_region_1d;
+DROP TABLE {series}interaction_rate_region_1h;
+DROP TABLE {series}interaction_rate_region_1m;
+DROP TABLE {series}interaction_rate_agent_1d;
+DROP TABLE {series}interaction_rate_agent_1h;
+DROP TABLE {series}interaction_rate_agent_1m;
+DROP TABLE {series}field_coherence_1d;
+DROP TABLE {series}field_coherence_1h;
+DROP TABLE {series}field_coherence_1m;

@@ -1,0 +1,131 @@
+//! Where the server is, and how long it may take.
+
+use pipeline::StoreError;
+use std::time::Duration;
+
+/// The settings of a database. Every one has the default that [`PostgresConfig::new`] states.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PostgresConfig {
+    /// Where it answers: `postgres://user:password@host:5432/database?sslmode=verify-full&sslrootcert=/ca.pem`.
+    ///
+    /// | `sslmode` | encrypted | the server's certificate |
+    /// |---|---|---|
+    /// | `disable` | no | |
+    /// | `prefer` (default) | where the server can | not checked |
+    /// | `require` | yes | checked where `sslrootcert` is given |
+    /// | `verify-full` | yes | checked against `sslrootcert`, or the system's authorities |
+    ///
+    /// A pooler in between must pool by session: statements are prepared.
+    pub url: String,
+    /// The schema that holds the tables (default `public`).
+    pub schema: String,
+    /// The most connections that one process opens (default 8).
+    pub pool_max: u32,
+    /// How long one statement may run (default 30,000). Must be below the session timeout (I3).
+    pub statement_timeout_ms: u64,
+    /// How long a transaction may stand idle (default 20,000). Must be below the session timeout (I3).
+    pub idle_in_transaction_timeout_ms: u64,
+    /// How long a statement may wait for a lock (default 10,000).
+    pub lock_timeout_ms: u64,
+    /// How long connecting may take (default 5,000).
+    pub connect_timeout_ms: u64,
+    /// How long to wait for a connection of the pool (default 5,000).
+    pub acquire_timeout_ms: u64,
+    /// The name that the server shows for the connections (default `sporelog`).
+    pub application_name: String,
+}
+
+impl PostgresConfig {
+    /// The defaults, for a server at this URL.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            schema: "public".to_owned(),
+            pool_max: 8,
+            statement_timeout_ms: 30_000,
+            idle_in_transaction_timeout_ms: 20_000,
+            lock_timeout_ms: 10_000,
+            connect_timeout_ms: 5_000,
+            acquire_timeout_ms: 5_000,
+            application_name: "sporelog".to_owned(),
+        }
+    }
+
+    /// Refuses what would let a worker write after its partitions went to another one: fencing would stop it all the
+    /// same (I3), but only after both had waited for each other.
+    ///
+    /// # Errors
+    /// [`StoreError::Fatal`], naming the setting.
+    pub fn check(&self, session_timeout_ms: u64) -> Result<(), StoreError> {
+        let timeouts = [
+            ("statement_timeout_ms", self.statement_timeout_ms),
+            ("idle_in_transaction_timeout_ms", self.idle_in_transaction_timeout_ms),
+            ("lock_timeout_ms", self.lock_timeout_ms),
+        ];
+        for (name, timeout_ms) in timeouts {
+            if timeout_ms == 0 || timeout_ms >= session_timeout_ms {
+                return Err(StoreError::Fatal(format!(
+                    "postgres.{name} is {timeout_ms}: set it between 1 and the session timeout of {session_timeout_ms}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// How long a reply may take before the connection counts as lost: longer than the server lets a statement run.
+    pub(crate) fn reply_timeout(&self) -> Duration {
+        Duration::from_millis(self.statement_timeout_ms.saturating_add(5_000))
+    }
+
+    /// What every connection is told first.
+    pub(crate) fn session_sql(&self) -> String {
+        let Self { statement_timeout_ms, idle_in_transaction_timeout_ms, lock_timeout_ms, .. } = self;
+        format!(
+            "DO $$ BEGIN
+                IF current_setting('server_version_num')::int < {OLDEST}0000 THEN
+                    RAISE EXCEPTION 'sporelog needs PostgreSQL {OLDEST} or newer, and this is %: upgrade the server',
+                        current_setting('server_version') USING ERRCODE = 'feature_not_supported';
+                END IF;
+                -- An acknowledged commit survives a power cut.
+                IF current_setting('synchronous_commit') = 'off' THEN SET synchronous_commit = on; END IF;
+            END $$;
+            SET statement_timeout = {statement_timeout_ms};
+            SET idle_in_transaction_session_timeout = {idle_in_transaction_timeout_ms};
+            SET lock_timeout = {lock_timeout_ms};
+            SET search_path = {}, public;
+            SET plan_cache_mode = force_generic_plan;
+            SET jit = off",
+            quoted(&self.schema)
+        )
+    }
+}
+
+/// The oldest major version that is served.
+const OLDEST: u32 = 15;
+
+/// An identifier as SQL text.
+pub(crate) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+// The URL may hold a password.
+impl std::fmt::Debug for PostgresConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PostgresConfig").field("schema", &self.schema).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_stay_below_the_session_timeout() {
+        let config = PostgresConfig::new("postgres://u:secret@h/d");
+        assert!(config.check(45_000).is_ok());
+        let error = config.check(30_000).unwrap_err().to_string();
+        assert!(error.contains("postgres.statement_timeout_ms is 30000"), "{error}");
+        assert!(PostgresConfig { lock_timeout_ms: 0, ..config.clone() }.check(45_000).is_err());
+        assert!(!format!("{config:?}").contains("secret"));
+    }
+}

@@ -1,0 +1,231 @@
+//! Numbered migrations, up and down, and the record of those that were applied.
+//!
+//! A migration is reviewed SQL. `{views}` and `{series}` in it stand for what the physical names of that projection
+//! begin with (`views_v1_`): a version v+1 is built beside v. `{by_month:column}` ends a table that is partitioned by
+//! month, or becomes a hypertable; `{schema}` is the schema. Each runs in a transaction together with its record, so a
+//! crash leaves it done or not begun; an advisory lock lets one migrator work at a time.
+//!
+//! | the server has | windows and history are |
+//! |---|---|
+//! | TimescaleDB, installed or preloaded | hypertables |
+//! | not | partitioned by month, with a default partition |
+
+use crate::comment;
+use crate::config::{PostgresConfig, quoted};
+use crate::database::Database;
+use crate::error::Sorted as _;
+use crate::schema::{physical_name, prefix, table_ddl};
+use domain::Projection;
+use domain::fold::{series::SERIES, views::VIEWS};
+use pipeline::StoreError;
+use tokio_postgres::Client;
+
+/// The projections whose tables are here.
+pub static PROJECTIONS: [&Projection; 2] = [&VIEWS, &SERIES];
+
+/// A migration, by its number and the name of its file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// From 1, without gaps.
+    pub number: i64,
+    /// The file.
+    pub name: &'static str,
+}
+
+struct Migration {
+    number: i64,
+    name: &'static str,
+    up: &'static str,
+    down: &'static str,
+}
+
+macro_rules! migrations {
+    ($($number:literal $name:literal;)*) => {
+        &[$(Migration {
+            number: $number,
+            name: $name,
+            up: include_str!(concat!("../migrations/", $name, ".up.sql")),
+            down: include_str!(concat!("../migrations/", $name, ".down.sql")),
+        },)*]
+    };
+}
+
+static MIGRATIONS: &[Migration] = migrations! {
+    1 "0001_core";
+    2 "0002_views";
+    3 "0003_series";
+};
+
+const RECORD: &str = "CREATE TABLE IF NOT EXISTS schema_migration (
+    number bigint NOT NULL PRIMARY KEY,
+    name text NOT NULL,
+    checksum text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE schema_migration IS 'The migrations that were applied.';
+COMMENT ON COLUMN schema_migration.checksum IS 'The hash of its text: what was applied must not be edited afterwards.'";
+
+/// What the statements of a migration depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shape<'a> {
+    pub schema: &'a str,
+    pub hypertables: bool,
+}
+
+/// Applies what has not been applied; gives back what it applied.
+///
+/// # Errors
+/// Where the database cannot be reached, was written by a newer version, or was built with another text.
+pub async fn up(config: &PostgresConfig) -> Result<Vec<Known>, StoreError> {
+    with_lock(config, async |client| {
+        let schema = quoted(&config.schema);
+        client.batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS {schema}")).await.sorted()?;
+        let applied = applied(client).await?;
+        let hypertables = hypertables(client).await?;
+        if hypertables {
+            client.batch_execute("CREATE EXTENSION IF NOT EXISTS timescaledb").await.sorted()?;
+        }
+        let shape = Shape { schema: &schema, hypertables };
+        let pending = &MIGRATIONS[applied..];
+        for migration in pending {
+            let record = format!(
+                "INSERT INTO schema_migration (number, name, checksum) VALUES ({}, '{}', '{}')",
+                migration.number,
+                migration.name,
+                checksum(migration)
+            );
+            run(client, migration, &[RECORD, &render(migration.up, shape), &record]).await?;
+        }
+        client.batch_execute(&comment::all()).await.sorted()?;
+        Ok(pending.iter().map(known).collect())
+    })
+    .await
+}
+
+/// Takes back the migrations above `target` (0: all), the newest first, with the rows in their tables; gives back what
+/// it took back. Roles stay: they are the server's, and other databases may use them.
+///
+/// # Errors
+/// As for [`up`].
+pub async fn down(config: &PostgresConfig, target: i64) -> Result<Vec<Known>, StoreError> {
+    with_lock(config, async |client| {
+        let schema = quoted(&config.schema);
+        let shape = Shape { schema: &schema, hypertables: hypertables(client).await? };
+        let mut undone = Vec::new();
+        for migration in MIGRATIONS[..applied(client).await?].iter().rev().filter(|known| known.number > target) {
+            let record = format!("DELETE FROM schema_migration WHERE number = {}", migration.number);
+            run(client, migration, &[&render(migration.down, shape), &record]).await?;
+            undone.push(known(migration));
+        }
+        Ok(undone)
+    })
+    .await
+}
+
+/// The migrations that [`up`] would apply.
+///
+/// # Errors
+/// As for [`up`].
+pub async fn pending(config: &PostgresConfig) -> Result<Vec<Known>, StoreError> {
+    let database = Database::new(PostgresConfig { pool_max: 1, ..config.clone() })?;
+    let session = database.session().await?;
+    let applied = applied(session.client()?).await?;
+    Ok(MIGRATIONS[applied..].iter().map(known).collect())
+}
+
+/// Creates the tables of a projection from its declarations, where they are not there: for tests, and for a version
+/// that is built beside another.
+///
+/// # Errors
+/// Where the database cannot be reached or lacks the first migration.
+pub async fn create_tables(config: &PostgresConfig, projection: &Projection) -> Result<(), StoreError> {
+    with_lock(config, async |client| {
+        let hypertables = hypertables(client).await?;
+        for table in projection.tables {
+            let name = physical_name(projection, table);
+            let there = client.query_one("SELECT to_regclass($1) IS NOT NULL", &[&name]).await.sorted()?;
+            if !there.get::<_, bool>(0) {
+                client.batch_execute(&table_ddl(&name, table, hypertables)).await.sorted()?;
+            }
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Runs work that changes the schema, one migrator at a time. It may wait and take as long as it needs.
+async fn with_lock<T>(
+    config: &PostgresConfig,
+    work: impl AsyncFnOnce(&Client) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let database = Database::new(PostgresConfig { pool_max: 1, ..config.clone() })?;
+    let session = database.session().await?;
+    let client = session.client()?;
+    let lock = "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0;
+        SELECT pg_advisory_lock(hashtextextended('sporelog.schema_migration ' || current_schemas(false)::text, 0))";
+    client.batch_execute(lock).await.sorted()?;
+    // The lock is the session's, which ends here.
+    work(client).await
+}
+
+async fn run(client: &Client, migration: &Migration, statements: &[&str]) -> Result<(), StoreError> {
+    let all = format!("BEGIN; {}; COMMIT", statements.join(";\n"));
+    client.batch_execute(&all).await.map_err(|error| {
+        let said = crate::error::store_error(&error);
+        StoreError::Unavailable(format!("migration {} failed: {said}", migration.name))
+    })
+}
+
+async fn applied(client: &Client) -> Result<usize, StoreError> {
+    let there = client.query_one("SELECT to_regclass('schema_migration') IS NOT NULL", &[]).await.sorted()?;
+    if !there.get::<_, bool>(0) {
+        return Ok(0);
+    }
+    let rows = client.query("SELECT number, checksum FROM schema_migration ORDER BY number", &[]).await.sorted()?;
+    if rows.len() > MIGRATIONS.len() {
+        return Err(StoreError::Fatal(format!(
+            "the database was written by a newer version (migration {}; this one knows {}): install that version",
+            rows.len(),
+            MIGRATIONS.len()
+        )));
+    }
+    for (row, migration) in rows.iter().zip(MIGRATIONS) {
+        let (number, held): (i64, String) = (row.get(0), row.get(1));
+        if number != migration.number || held != checksum(migration) {
+            return Err(StoreError::Fatal(format!(
+                "the database was built with another text of migration {}: use the version that built it, \
+                 or another database: the store is rebuilt from the log",
+                migration.name
+            )));
+        }
+    }
+    Ok(rows.len())
+}
+
+/// Whether windows and history become hypertables. An extension that is not preloaded cannot be created.
+async fn hypertables(client: &Client) -> Result<bool, StoreError> {
+    let sql = "SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'timescaledb'
+        AND (installed_version IS NOT NULL OR current_setting('shared_preload_libraries') LIKE '%timescaledb%'))";
+    Ok(client.query_one(sql, &[]).await.sorted()?.get(0))
+}
+
+fn known(migration: &Migration) -> Known {
+    Known { number: migration.number, name: migration.name }
+}
+
+fn checksum(migration: &Migration) -> String {
+    blake3::hash(migration.up.as_bytes()).to_hex().to_string()
+}
+
+/// The statements of a migration for this server.
+pub(crate) fn render(sql: &str, shape: Shape<'_>) -> String {
+    let mut sql = sql.replace("{schema}", shape.schema);
+    for projection in PROJECTIONS {
+        sql = sql.replace(&format!("{{{}}}", projection.name), &prefix(projection));
+    }
+    for column in ["window_start", "occurred_at"] {
+        let by_month = if shape.hypertables { String::new() } else { format!("PARTITION BY RANGE ({column})") };
+        sql = sql.replace(&format!("{{by_month:{column}}}"), &by_month);
+    }
+    sql
+}

@@ -1,0 +1,134 @@
+//! One moment's rows and positions, streamed in key order.
+
+use crate::PostgresConfig;
+use crate::database::{Database, Session};
+use crate::error::Sorted as _;
+use crate::request::{TableSql, all_positions};
+use crate::rows::{read_cells, read_key};
+use crate::schema::physical_name;
+use crate::write::{read_claim, read_partition};
+use domain::Projection;
+use domain::digest::{Digest, LogicalRow, Merger};
+use domain::table::{PARTIAL_KEY, Table};
+use futures_util::{TryStreamExt as _, pin_mut};
+use pipeline::{Position, Scan, StoreError, StoredRow};
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+/// One read transaction on a connection of its own (I12). While it lives, the server cannot clean up behind it: keep
+/// it no longer than needed.
+pub struct Reader {
+    session: Session,
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader").finish_non_exhaustive()
+    }
+}
+
+impl Reader {
+    /// Begins to read what is committed now, through a connection of its own.
+    ///
+    /// # Errors
+    /// Where the database cannot be reached.
+    pub async fn open(config: &PostgresConfig) -> Result<Self, StoreError> {
+        Self::begin(&Database::new(PostgresConfig { pool_max: 1, ..config.clone() })?).await
+    }
+
+    /// Begins to read what is committed now, through a connection of this pool.
+    ///
+    /// # Errors
+    /// Where the database cannot be reached.
+    pub async fn begin(database: &Database) -> Result<Self, StoreError> {
+        let session = database.session().await?;
+        // The snapshot is taken by the first query.
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0; \
+                     SET LOCAL idle_in_transaction_session_timeout = 0; SELECT 1 FROM position LIMIT 1";
+        session.replied(session.client()?.batch_execute(begin)).await?;
+        Ok(Self { session })
+    }
+
+    /// The positions of a projection, of partitions that it has read, sorted by partition.
+    ///
+    /// # Errors
+    /// Where the database cannot be reached.
+    pub async fn positions(&self, projection: &Projection) -> Result<Vec<Position>, StoreError> {
+        let parameters: [&(dyn ToSql + Sync); 2] = [&projection.name, &i64::from(projection.version)];
+        let rows = self.session.client()?.query(&all_positions(), &parameters).await.sorted()?;
+        let claims = rows.iter().map(read_claim).collect::<Result<Vec<_>, StoreError>>()?;
+        let mut positions: Vec<Position> = claims.into_iter().filter_map(|claimed| claimed.position).collect();
+        positions.sort_unstable_by_key(|position| position.tp);
+        Ok(positions)
+    }
+
+    /// Visits the logical rows of a table, in key order, one at a time: parts are merged.
+    ///
+    /// # Errors
+    /// Those of the database and of the visitor.
+    pub async fn rows(
+        &mut self,
+        projection: &Projection,
+        table: &'static Table,
+        mut visit: impl FnMut(LogicalRow) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut merger = Merger::new(table);
+        let mut merge = |row: StoredRow| merger.push(&row.key, row.cells).map_or(Ok(()), &mut visit);
+        self.scan(projection, table, &mut merge).await?;
+        merger.finish().map_or(Ok(()), visit)
+    }
+
+    /// The digest of a table (I10).
+    ///
+    /// # Errors
+    /// Where the database cannot be reached.
+    pub async fn digest(&mut self, projection: &Projection, table: &'static Table) -> Result<Digest, StoreError> {
+        let (mut digest, mut scratch) = (Digest::default(), Vec::new());
+        self.rows(projection, table, |row| {
+            digest.add(Digest { rows: 1, sum: row.hash(table, &mut scratch) });
+            Ok(())
+        })
+        .await?;
+        Ok(digest)
+    }
+
+    /// Ends the transaction, and gives the connection back.
+    pub async fn close(self) {
+        if let Ok(client) = self.session.client()
+            && client.batch_execute("COMMIT").await.is_ok()
+        {
+            self.session.give_back();
+        }
+    }
+}
+
+impl Scan for Reader {
+    async fn scan(
+        &mut self,
+        projection: &Projection,
+        table: &'static Table,
+        visit: &mut dyn FnMut(StoredRow) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let sql = TableSql::new(&physical_name(projection, table), table);
+        let client = self.session.client()?;
+        let statement = self.session.prepared(&sql.scan).await?;
+        let rows = client.query_raw(&statement, std::iter::empty::<&i64>()).await.sorted()?;
+        pin_mut!(rows);
+        while let Some(row) = rows.try_next().await.sorted()? {
+            visit(stored_row(&row, table, &sql)?)?;
+        }
+        Ok(())
+    }
+}
+
+fn stored_row(row: &Row, table: &Table, sql: &TableSql) -> Result<StoredRow, StoreError> {
+    let unfit = |error: tokio_postgres::Error| {
+        StoreError::Fatal(format!("a row of {} is not of the declared form: {error}", sql.name))
+    };
+    let mut key = Vec::with_capacity(64);
+    read_key(row, table.key, &mut key).map_err(unfit)?;
+    let first = table.key.len();
+    let part = if table.partial { Some(read_partition(row, first)?) } else { None };
+    let first = first + part.map_or(0, |_| PARTIAL_KEY.len());
+    Ok(StoredRow { key, part, cells: read_cells(row, first, &sql.slots).map_err(unfit)? })
+}

@@ -1,0 +1,222 @@
+//! Columns of a batch as arrays, and rows back as cells.
+//!
+//! A column goes out as one binary array, written straight from the deltas: nothing is allocated per cell.
+
+use bytes::{BufMut, BytesMut};
+use domain::cell::{Cell, KeyPart, KeyWriter, take_key_part};
+use domain::delta::TableDelta;
+use domain::table::{KeyColumn, KeyType, Slot, Type};
+use pipeline::StoreError;
+use std::error::Error;
+use std::ops::Range;
+use tokio_postgres::Row;
+use tokio_postgres::types::{FromSql, IsNull, ToSql, Type as PgType, to_sql_checked};
+use uuid::Uuid;
+
+type Encoded = Result<IsNull, Box<dyn Error + Sync + Send>>;
+
+/// The keys of some rows, split into columns once.
+#[derive(Debug)]
+pub(crate) struct Keys<'a> {
+    parts: Vec<KeyPart<'a>>,
+    width: usize,
+}
+
+impl<'a> Keys<'a> {
+    /// Splits keys; refuses one that is not of the columns' form.
+    pub(crate) fn split(
+        columns: &[&'static KeyColumn],
+        keys: impl Iterator<Item = &'a [u8]>,
+    ) -> Result<Self, StoreError> {
+        let mut parts = Vec::new();
+        for mut key in keys {
+            for column in columns {
+                let part = take_key_part(column.ty, &mut key).ok_or_else(|| {
+                    StoreError::Refused(format!("a row's key does not fit the column {}", column.name))
+                })?;
+                parts.push(part);
+            }
+            if !key.is_empty() {
+                return Err(StoreError::Refused(format!("a row's key has {} bytes too many", key.len())));
+            }
+        }
+        Ok(Self { parts, width: columns.len() })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.parts.len() / self.width
+    }
+
+    /// Column `ix` of row `row`.
+    pub(crate) fn part(&self, row: usize, ix: usize) -> KeyPart<'a> {
+        self.parts[row * self.width + ix]
+    }
+
+    /// Column `ix` of these rows, as a parameter.
+    pub(crate) fn column(&self, ix: usize, rows: Range<usize>) -> KeyArray<'_, 'a> {
+        KeyArray { keys: self, ix, rows }
+    }
+}
+
+/// One column of keys as a parameter.
+#[derive(Debug)]
+pub(crate) struct KeyArray<'k, 'a> {
+    keys: &'k Keys<'a>,
+    ix: usize,
+    rows: Range<usize>,
+}
+
+impl ToSql for KeyArray<'_, '_> {
+    fn to_sql(&self, ty: &PgType, out: &mut BytesMut) -> Encoded {
+        array(ty, self.rows.len(), false, out)?;
+        for row in self.rows.clone() {
+            match self.keys.part(row, self.ix) {
+                KeyPart::Text(text) => sized(text.as_bytes(), out)?,
+                KeyPart::Int(value) => sized(&value.to_be_bytes(), out)?,
+                KeyPart::Uuid(uuid) => sized(uuid.as_bytes(), out)?,
+            }
+        }
+        Ok(IsNull::No)
+    }
+
+    fn accepts(_: &PgType) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+/// One value column of a batch as a parameter.
+#[derive(Debug)]
+pub(crate) struct CellArray<'d> {
+    pub delta: &'d TableDelta,
+    /// The rows, in key order.
+    pub order: &'d [usize],
+    pub ix: usize,
+    pub ty: Type,
+}
+
+impl ToSql for CellArray<'_> {
+    fn to_sql(&self, ty: &PgType, out: &mut BytesMut) -> Encoded {
+        array(ty, self.order.len(), true, out)?;
+        for row in self.order {
+            match (&self.delta.cells(*row)[self.ix], self.ty) {
+                (Cell::Null, _) => out.put_i32(-1),
+                (Cell::Int(value), Type::Int | Type::TimeUs | Type::Fixed) => sized(&value.to_be_bytes(), out)?,
+                (Cell::Double(value), Type::Double) => sized(&value.to_be_bytes(), out)?,
+                (Cell::Text(text), Type::Text | Type::Json) => sized(text.as_bytes(), out)?,
+                (Cell::Bytes(bytes), Type::Bytes) => sized(bytes, out)?,
+                (Cell::Bytes(bytes), Type::Bits) => {
+                    out.put_i32(i32::try_from(bytes.len() + 4)?);
+                    out.put_i32(i32::try_from(bytes.len() * 8)?);
+                    out.put_slice(bytes);
+                }
+                (Cell::Uuid(uuid), Type::Uuid) => sized(uuid.as_bytes(), out)?,
+                (other, ty) => return Err(format!("{other:?} is no {ty:?}").into()),
+            }
+        }
+        Ok(IsNull::No)
+    }
+
+    fn accepts(_: &PgType) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+/// Refuses a cell that is not of its column's type, before anything is sent.
+pub(crate) fn check_types(delta: &TableDelta, slots: &[Slot]) -> Result<(), StoreError> {
+    for row in 0..delta.len() {
+        for (cell, slot) in delta.cells(row).iter().zip(slots) {
+            let fits = match (cell, slot.ty()) {
+                (Cell::Null, _)
+                | (Cell::Int(_), Type::Int | Type::TimeUs | Type::Fixed)
+                | (Cell::Double(_), Type::Double)
+                | (Cell::Text(_), Type::Text | Type::Json)
+                | (Cell::Bytes(_), Type::Bytes | Type::Bits)
+                | (Cell::Uuid(_), Type::Uuid) => true,
+                _ => false,
+            };
+            if !fits {
+                let (table, column, ty) = (delta.table().name, slot.name(), slot.ty());
+                return Err(StoreError::Refused(format!("a value for {table}.{column} is no {ty:?}")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The head of a one-dimensional array.
+fn array(ty: &PgType, len: usize, nulls: bool, out: &mut BytesMut) -> Result<(), Box<dyn Error + Sync + Send>> {
+    let tokio_postgres::types::Kind::Array(member) = ty.kind() else { return Err(format!("{ty} is no array").into()) };
+    out.put_i32(1);
+    out.put_i32(i32::from(nulls));
+    out.put_u32(member.oid());
+    out.put_i32(i32::try_from(len)?);
+    out.put_i32(1);
+    Ok(())
+}
+
+fn sized(bytes: &[u8], out: &mut BytesMut) -> Result<(), Box<dyn Error + Sync + Send>> {
+    out.put_i32(i32::try_from(bytes.len())?);
+    out.put_slice(bytes);
+    Ok(())
+}
+
+/// A bit map as it comes: its length in bits, then its bytes.
+struct Bits(Vec<u8>);
+
+impl<'a> FromSql<'a> for Bits {
+    fn from_sql(_: &PgType, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        raw.get(4..).map(|bytes| Self(bytes.to_vec())).ok_or_else(|| "a bit map without a length".into())
+    }
+
+    fn accepts(ty: &PgType) -> bool {
+        *ty == PgType::VARBIT
+    }
+}
+
+/// JSON as the text that was written.
+struct JsonText(String);
+
+impl<'a> FromSql<'a> for JsonText {
+    fn from_sql(_: &PgType, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        Ok(Self(std::str::from_utf8(raw)?.to_owned()))
+    }
+
+    fn accepts(ty: &PgType) -> bool {
+        *ty == PgType::JSON
+    }
+}
+
+/// Reads a row's cells, from column `first` on.
+pub(crate) fn read_cells(row: &Row, first: usize, slots: &[Slot]) -> Result<Vec<Cell>, tokio_postgres::Error> {
+    slots.iter().enumerate().map(|(ix, slot)| read_cell(row, first + ix, slot.ty())).collect()
+}
+
+fn read_cell(row: &Row, ix: usize, ty: Type) -> Result<Cell, tokio_postgres::Error> {
+    let cell = match ty {
+        Type::Text => row.try_get::<_, Option<String>>(ix)?.map(Cell::Text),
+        Type::Json => row.try_get::<_, Option<JsonText>>(ix)?.map(|json| Cell::Text(json.0)),
+        Type::Int | Type::TimeUs | Type::Fixed => row.try_get::<_, Option<i64>>(ix)?.map(Cell::Int),
+        Type::Double => row.try_get::<_, Option<f64>>(ix)?.map(Cell::Double),
+        Type::Bytes => row.try_get::<_, Option<Vec<u8>>>(ix)?.map(Cell::Bytes),
+        Type::Bits => row.try_get::<_, Option<Bits>>(ix)?.map(|bits| Cell::Bytes(bits.0)),
+        Type::Uuid => row.try_get::<_, Option<Uuid>>(ix)?.map(Cell::Uuid),
+    };
+    Ok(cell.unwrap_or_default())
+}
+
+/// Appends the canonical bytes of a row's key columns, read from column 0 on.
+pub(crate) fn read_key(row: &Row, columns: &[KeyColumn], out: &mut Vec<u8>) -> Result<(), tokio_postgres::Error> {
+    let mut key = KeyWriter::new(out);
+    for (ix, column) in columns.iter().enumerate() {
+        match column.ty {
+            KeyType::Text => key.text(row.try_get(ix)?),
+            KeyType::Int | KeyType::TimeUs => key.int(row.try_get(ix)?),
+            KeyType::Uuid => key.uuid(row.try_get(ix)?),
+        };
+    }
+    Ok(())
+}
