@@ -274,6 +274,8 @@ impl<S: Source, P: Publisher, R: RowStore, C: Clock, O: Observer> Worker<S, P, R
                 owned.committed = true;
             }
         }
+        let mirrored: Vec<_> = advances.iter().map(|advance| (advance.to.tp, advance.to.next_offset)).collect();
+        self.source.mirror(&mirrored);
         tally.shortened.iter().for_each(|tp| self.env.observer.horizon_shortened(*tp));
         let now_us = self.env.clock.monotonic_us();
         let positions: Vec<_> = advances.iter().map(|advance| advance.to).collect();

@@ -71,6 +71,10 @@ pub trait Source {
 
     /// Commits offsets for the group; refused as [`LogError::NotOwner`] where this member lost a partition.
     async fn commit(&mut self, offsets: &[GroupOffset]) -> Result<(), LogError>;
+
+    /// Shows positions that a store holds to those who watch the group's lag, best effort: nothing is resumed from
+    /// there (I2), and an adapter that has no such watchers does nothing.
+    fn mirror(&mut self, _positions: &[(TopicPartition, i64)]) {}
 }
 
 /// Appends records to the log.

@@ -1,0 +1,295 @@
+//! What may be set of the Kafka clients, and what may not.
+//!
+//! Properties of librdkafka are passed through as they are: addresses, SASL, TLS, sockets. Those on which a guarantee
+//! rests are set here, and refused from outside with the reason.
+
+use pipeline::LogError;
+use rdkafka::ClientConfig;
+use std::collections::BTreeMap;
+use thiserror::Error;
+
+/// How to reach and use a cluster.
+#[derive(Clone, Debug)]
+pub struct KafkaConfig {
+    /// Brokers to begin with: `host:port`, separated by commas.
+    pub bootstrap: String,
+    /// Goes before the name of every topic and group, so that several pipelines can share a cluster.
+    pub topic_prefix: String,
+    /// Properties of librdkafka, passed through: those of SASL and TLS, for example.
+    pub properties: BTreeMap<String, String>,
+    /// How brokers name this process in their logs and quotas.
+    pub client_id: String,
+    /// How long a member may be silent before its partitions go to another one.
+    pub session_timeout_ms: u64,
+    /// The memory that a member may hold in fetched records: half of it within librdkafka, half handed over.
+    pub queue_bytes: usize,
+    /// The largest record, in bytes of key, value and headers.
+    pub max_record_bytes: usize,
+    /// A name that stays the same over restarts of one worker (static membership): its partitions wait for it for a
+    /// session timeout. It must be unique in the group.
+    pub group_instance_id: Option<String>,
+    /// How long brokers may take to acknowledge a record before the publisher gives it back to be retried.
+    pub delivery_timeout_ms: u64,
+    /// How long any other request may take.
+    pub request_timeout_ms: u64,
+}
+
+impl Default for KafkaConfig {
+    fn default() -> Self {
+        Self {
+            bootstrap: String::new(),
+            topic_prefix: String::new(),
+            properties: BTreeMap::new(),
+            client_id: "sporelog".to_owned(),
+            session_timeout_ms: 45_000,
+            queue_bytes: 16 << 20,
+            max_record_bytes: 8 << 20,
+            group_instance_id: None,
+            delivery_timeout_ms: 30_000,
+            request_timeout_ms: 10_000,
+        }
+    }
+}
+
+/// What is wrong with a configuration.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum ConfigError {
+    /// No broker is named.
+    #[error("no broker is named: set kafka.bootstrap to host:port of one or more brokers")]
+    NoBootstrap,
+    /// A property that must stay as it is.
+    #[error("the property `{name}` cannot be set: {why}; remove it from kafka.properties")]
+    Guarded {
+        /// The property.
+        name: String,
+        /// What would break.
+        why: &'static str,
+    },
+    /// A number outside of what works.
+    #[error("{name} is {value}: it must be {wanted}")]
+    OutOfBounds {
+        /// The setting.
+        name: &'static str,
+        /// Its value.
+        value: u64,
+        /// The bounds, in words.
+        wanted: &'static str,
+    },
+}
+
+impl From<ConfigError> for LogError {
+    fn from(error: ConfigError) -> Self {
+        LogError::Fatal(error.to_string())
+    }
+}
+
+const POSITIONS: &str = "positions are kept by the stores, and offsets committed only behind what was stored";
+const NO_RESET: &str = "a position outside the log must stop the worker, never move it";
+const DURABLE: &str = "a record is published when all replicas in sync have it, and retries must neither double nor \
+                       reorder it";
+const PLACED: &str = "all producers must place a key by murmur2, or the order of its records is lost";
+const MEMBER: &str = "members give partitions up one by one, after they were flushed; this needs the classic protocol \
+                      with the cooperative assignor, and its timeouts follow from kafka.session_timeout_ms";
+const SETTING: &str = "it has a setting of its own in the section kafka";
+const COMMITTED: &str = "records of aborted transactions must never be read";
+const BOUNDED: &str = "memory is bounded by kafka.queue_bytes, and queues that nobody reads must not fill";
+
+/// Properties that are set here only, and why.
+const GUARDED: &[(&str, &str)] = &[
+    ("enable.auto.commit", POSITIONS),
+    ("auto.commit.enable", POSITIONS),
+    ("auto.commit.interval.ms", POSITIONS),
+    ("enable.auto.offset.store", POSITIONS),
+    ("offset.store.method", POSITIONS),
+    ("auto.offset.reset", NO_RESET),
+    ("acks", DURABLE),
+    ("request.required.acks", DURABLE),
+    ("enable.idempotence", DURABLE),
+    ("enable.gapless.guarantee", DURABLE),
+    ("max.in.flight.requests.per.connection", DURABLE),
+    ("max.in.flight", DURABLE),
+    ("retries", DURABLE),
+    ("message.send.max.retries", DURABLE),
+    ("transactional.id", DURABLE),
+    ("queuing.strategy", DURABLE),
+    ("partitioner", PLACED),
+    ("group.protocol", MEMBER),
+    ("group.remote.assignor", MEMBER),
+    ("partition.assignment.strategy", MEMBER),
+    ("heartbeat.interval.ms", MEMBER),
+    ("max.poll.interval.ms", MEMBER),
+    ("session.timeout.ms", SETTING),
+    ("group.instance.id", SETTING),
+    ("group.id", SETTING),
+    ("bootstrap.servers", SETTING),
+    ("metadata.broker.list", SETTING),
+    ("client.id", SETTING),
+    ("message.max.bytes", SETTING),
+    ("message.timeout.ms", SETTING),
+    ("delivery.timeout.ms", SETTING),
+    ("isolation.level", COMMITTED),
+    ("enable.partition.eof", BOUNDED),
+    ("statistics.interval.ms", BOUNDED),
+    ("queued.max.messages.kbytes", BOUNDED),
+    ("fetch.queue.backoff.ms", BOUNDED),
+];
+
+/// Room for the key, the headers' framing and the record's envelope beside the bytes that are counted.
+const ENVELOPE_BYTES: usize = 64 << 10;
+
+impl KafkaConfig {
+    /// Whether everything is as it must be.
+    ///
+    /// # Errors
+    /// Names what is not, and why it must be otherwise.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if self.bootstrap.trim().is_empty() {
+            return Err(ConfigError::NoBootstrap);
+        }
+        for name in self.properties.keys() {
+            if let Some((_, why)) = GUARDED.iter().find(|(guarded, _)| guarded == name) {
+                return Err(ConfigError::Guarded { name: name.clone(), why });
+            }
+        }
+        let bounds = |name, value: u64, fits: bool, wanted| {
+            if fits { Ok(()) } else { Err(ConfigError::OutOfBounds { name, value, wanted }) }
+        };
+        let (session, queue, record) = (self.session_timeout_ms, self.queue_bytes as u64, self.max_record_bytes as u64);
+        bounds("kafka.session_timeout_ms", session, (1_000..=1_800_000).contains(&session), "1000 to 1800000")?;
+        bounds("kafka.queue_bytes", queue, (65_536..=2 << 30).contains(&queue), "65536 to 2147483648")?;
+        bounds("kafka.max_record_bytes", record, (1_024..=64 << 20).contains(&record), "1024 to 67108864")?;
+        let delivery = self.delivery_timeout_ms;
+        bounds("kafka.delivery_timeout_ms", delivery, (100..=3_600_000).contains(&delivery), "100 to 3600000")?;
+        let request = self.request_timeout_ms;
+        bounds("kafka.request_timeout_ms", request, (100..=300_000).contains(&request), "100 to 300000")
+    }
+
+    /// How long a member may take to flush revoked partitions before they go without it: others of the group wait.
+    pub(crate) fn release_timeout_ms(&self) -> u64 {
+        self.session_timeout_ms / 2
+    }
+
+    /// The properties that all clients share.
+    pub(crate) fn client(&self) -> Result<ClientConfig, ConfigError> {
+        self.check()?;
+        let mut client = ClientConfig::new();
+        client
+            .set("reconnect.backoff.max.ms", "2000")
+            .set("socket.keepalive.enable", "true")
+            // A topic that is created later is found after that long.
+            .set("topic.metadata.refresh.interval.ms", "10000")
+            .set("socket.timeout.ms", self.request_timeout_ms.max(1_000).to_string());
+        for (name, value) in &self.properties {
+            client.set(name, value);
+        }
+        client
+            .set("bootstrap.servers", &self.bootstrap)
+            .set("client.id", &self.client_id)
+            .set("message.max.bytes", (self.max_record_bytes + ENVELOPE_BYTES).to_string())
+            .set("statistics.interval.ms", "0");
+        Ok(client)
+    }
+
+    /// The properties of a consumer that assigns itself, or asks.
+    pub(crate) fn reader(&self, group: &str) -> Result<ClientConfig, ConfigError> {
+        let mut client = self.client()?;
+        let prefetch = self.queue_bytes / 2;
+        let fetch = prefetch.clamp(self.max_record_bytes + ENVELOPE_BYTES, 64 << 20);
+        client
+            .set("group.id", group)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "error")
+            .set("allow.auto.create.topics", "false")
+            .set("isolation.level", "read_committed")
+            // A fetch that waits for records stands before the first one of a partition that was just assigned.
+            .set("fetch.wait.max.ms", "100")
+            // The default stops fetching for a second whenever the queue was full.
+            .set("fetch.queue.backoff.ms", "20")
+            .set("queued.max.messages.kbytes", (prefetch / 1024).max(1).to_string())
+            .set("fetch.max.bytes", fetch.to_string())
+            .set("receive.message.max.bytes", (fetch + (1 << 20)).to_string());
+        Ok(client)
+    }
+
+    /// The properties of a member of a group.
+    pub(crate) fn member(&self, group: &str) -> Result<ClientConfig, ConfigError> {
+        let mut client = self.reader(group)?;
+        let session = self.session_timeout_ms;
+        client
+            .set("group.protocol", "classic")
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("session.timeout.ms", session.to_string())
+            .set("heartbeat.interval.ms", (session / 10).clamp(100, 3_000).to_string())
+            .set("max.poll.interval.ms", (session * 2).max(60_000).to_string())
+            .set("enable.partition.eof", "false");
+        if let Some(instance) = &self.group_instance_id {
+            client.set("group.instance.id", instance);
+        }
+        Ok(client)
+    }
+
+    /// The properties of a producer.
+    pub(crate) fn producer(&self) -> Result<ClientConfig, ConfigError> {
+        let mut client = self.client()?;
+        let given = |name: &str| self.properties.contains_key(name);
+        if !given("compression.type") && !given("compression.codec") {
+            client.set("compression.type", "zstd");
+        }
+        if !given("linger.ms") && !given("queue.buffering.max.ms") {
+            client.set("linger.ms", "2");
+        }
+        client
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("partitioner", "murmur2_random")
+            .set("message.timeout.ms", self.delivery_timeout_ms.to_string());
+        Ok(client)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(name: &str, value: &str) -> KafkaConfig {
+        let properties = [(name.to_owned(), value.to_owned())].into();
+        KafkaConfig { bootstrap: "localhost:9092".to_owned(), properties, ..KafkaConfig::default() }
+    }
+
+    #[test]
+    fn properties_pass_through_to_every_client() {
+        let config = with("sasl.mechanism", "SCRAM-SHA-256");
+        for client in [config.client(), config.reader("g"), config.member("g"), config.producer()] {
+            let client = client.unwrap();
+            assert_eq!(client.get("sasl.mechanism"), Some("SCRAM-SHA-256"));
+            client.create_native_config().unwrap();
+        }
+    }
+
+    #[test]
+    fn what_would_break_a_guarantee_is_refused_with_the_reason() {
+        for (name, _) in GUARDED {
+            let error = with(name, "x").check().unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains(&format!("`{name}`")) && text.contains("remove it"), "{text}");
+        }
+        assert_eq!(with("linger.ms", "50").producer().unwrap().get("linger.ms"), Some("50"));
+    }
+
+    #[test]
+    fn guarded_properties_exist() {
+        for (name, _) in GUARDED {
+            let refused = ClientConfig::new().set(*name, "no such value").create_native_config();
+            let unknown = matches!(&refused, Err(error) if error.to_string().contains("No such configuration"));
+            assert!(!unknown, "{name}");
+        }
+    }
+
+    #[test]
+    fn bounds_are_named() {
+        assert_eq!(KafkaConfig::default().check(), Err(ConfigError::NoBootstrap));
+        let config = KafkaConfig { session_timeout_ms: 10, ..with("a", "b") };
+        assert!(config.check().unwrap_err().to_string().contains("kafka.session_timeout_ms is 10"));
+    }
+}

@@ -1,0 +1,208 @@
+//! One member of a consumer group.
+//!
+//! **Threads.** A thread of its own polls librdkafka: it blocks once, for 20 ms at most, then takes what is there
+//! without waiting, and hands pages over. The worker takes them on its own thread. What changes the fetching (a seek, the
+//! end of a revocation) is done by the polling thread, between two polls, so that a page belongs to exactly one reading
+//! of its partition. What only asks a broker, and a commit, blocks a thread of the runtime's blocking pool.
+//!
+//! **Memory.** Half of `queue_bytes` is librdkafka's own queue, half the hand-over. While the hand-over is full the
+//! thread does not poll, so that what was fetched stays fetched. But revocations and the group's liveness come
+//! through the same queue as the messages, behind them; so a stall of more than a second, which only an outage or a very
+//! long flush makes, pauses the partitions (that throws away what librdkafka had fetched ahead) and polls on.
+//!
+//! **Rebalances**, classic and cooperative.
+//!
+//! | what happens | what is done |
+//! |---|---|
+//! | assigned | answered at once with nothing to fetch; told to the worker, and fetched from its seek on |
+//! | revoked | told to the worker before anything else; the group waits until it has released, or half a session timeout |
+//! | revoked before the worker knew of it | answered at once, never told |
+//! | lost (the session timed out) | answered at once; told, so that the worker forgets it; its commits are refused |
+//! | closing | answered at once |
+//!
+//! See `members` for who may commit and read when. Pages of a partition that is revoked, lost or sought anew are dropped
+//! at the hand-over: the next reading, here or elsewhere, begins at the position.
+//!
+//! **Errors.** A broker that is gone, a missing topic or permission is `Unavailable`, said again every ten seconds while
+//! nothing is assigned. Records that are gone from the log are `Fatal`: there is no reset.
+
+mod context;
+mod members;
+mod shared;
+mod thread;
+
+use crate::ask::{Ask, blocking};
+use crate::config::KafkaConfig;
+use crate::error::{code_of, sort};
+use crate::names::Names;
+use context::MemberContext;
+use domain::{Topic, TopicPartition};
+use pipeline::{GroupOffset, LogError, LogRange, Polled, Source, SystemClock};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::error::RDKafkaErrorCode as Code;
+use rdkafka::{Offset, TopicPartitionList};
+use shared::{Seek, Shared};
+use std::fmt;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout};
+
+/// How long closing may take: the group is left within that time, or by the session timeout.
+const CLOSE: Duration = Duration::from_secs(3);
+
+/// A member of a consumer group on Kafka. Dropping it leaves the group.
+pub struct KafkaSource {
+    shared: Arc<Shared>,
+    /// None only while it is dropped.
+    ask: Option<Ask<MemberContext>>,
+    /// Says when the polling thread has ended.
+    ended: mpsc::Receiver<()>,
+}
+
+impl fmt::Debug for KafkaSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaSource").field("owned", &self.shared.state().members.owned()).finish_non_exhaustive()
+    }
+}
+
+impl KafkaSource {
+    /// Joins a consumer group that reads these topics. It returns at once: what stands in the way of joining, such as a
+    /// missing topic, is told by [`Source::next`].
+    ///
+    /// # Errors
+    /// [`LogError::Fatal`] where the configuration cannot be used.
+    pub fn join(config: &KafkaConfig, group: &str, topics: &[Topic]) -> Result<Self, LogError> {
+        let names = Names::new(&config.topic_prefix);
+        let doing = format!("joining group {}", names.group(group));
+        let shared = Arc::new(Shared::default());
+        let context = MemberContext {
+            shared: shared.clone(),
+            names: names.clone(),
+            clock: SystemClock::new(),
+            release_us: config.release_timeout_ms() as i64 * 1_000,
+            fetching: Default::default(),
+            last_error: Default::default(),
+        };
+        let client = config.member(&names.group(group))?;
+        let consumer: BaseConsumer<MemberContext> =
+            client.create_with_context(context).map_err(|error| sort(&error, &doing))?;
+        let subscribed: Vec<String> = topics.iter().map(|topic| names.topic(*topic)).collect();
+        let subscribed: Vec<&str> = subscribed.iter().map(String::as_str).collect();
+        consumer.subscribe(&subscribed).map_err(|error| sort(&error, &doing))?;
+        let consumer = Arc::new(consumer);
+        let ended = thread::start(consumer.clone(), shared.clone(), config)?;
+        let timeout = Duration::from_millis(config.request_timeout_ms);
+        Ok(Self { shared, ask: Some(Ask { consumer, names, timeout }), ended })
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Ask<MemberContext>) -> Result<T, LogError> + Send + 'static,
+    ) -> Result<T, LogError> {
+        let ask = self.ask.clone().ok_or_else(|| LogError::Unavailable("the member has left".to_owned()))?;
+        blocking(move || question(&ask)).await
+    }
+
+    fn check_owned(&self, offsets: &[GroupOffset]) -> Result<(), LogError> {
+        let state = self.shared.state();
+        match offsets.iter().find(|offset| !state.members.may_commit(offset.tp)) {
+            Some(offset) => Err(LogError::NotOwner(offset.tp)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Source for KafkaSource {
+    /// Cancel safe: nothing is taken before a wait.
+    async fn next(&mut self, wait: Duration) -> Result<Polled, LogError> {
+        let deadline = Instant::now().checked_add(wait);
+        loop {
+            if let Some(taken) = self.shared.take() {
+                return taken;
+            }
+            let left = deadline.map_or(wait, |deadline| deadline.saturating_duration_since(Instant::now()));
+            if left.is_zero() || timeout(left, self.shared.news.notified()).await.is_err() {
+                return Ok(Polled::Idle);
+            }
+        }
+    }
+
+    async fn range(&mut self, tp: TopicPartition) -> Result<LogRange, LogError> {
+        self.ask(move |ask| ask.range(tp)).await
+    }
+
+    async fn offset_at(&mut self, tp: TopicPartition, append_time_us: i64) -> Result<i64, LogError> {
+        self.ask(move |ask| ask.offset_at(tp, append_time_us)).await
+    }
+
+    async fn seek(&mut self, tp: TopicPartition, offset: i64) -> Result<(), LogError> {
+        let (reply, answer) = oneshot::channel();
+        self.shared.state().seeks.push(Seek { tp, offset, reply });
+        self.shared.wake_thread();
+        answer.await.unwrap_or_else(|_| Err(LogError::Unavailable(format!("the seek of {tp} was not answered"))))
+    }
+
+    async fn assignment(&mut self) -> Result<Vec<TopicPartition>, LogError> {
+        Ok(self.shared.state().members.owned())
+    }
+
+    async fn release(&mut self, tps: &[TopicPartition]) -> Result<(), LogError> {
+        self.shared.state().members.release(tps);
+        self.shared.wake_thread();
+        Ok(())
+    }
+
+    async fn committed(&mut self, tps: &[TopicPartition]) -> Result<Vec<GroupOffset>, LogError> {
+        let tps = tps.to_vec();
+        self.ask(move |ask| ask.committed(&tps)).await
+    }
+
+    async fn commit(&mut self, offsets: &[GroupOffset]) -> Result<(), LogError> {
+        if offsets.is_empty() {
+            return Ok(());
+        }
+        self.check_owned(offsets)?;
+        let held = offsets.to_vec();
+        let result = self.ask(move |ask| commit(ask, &held)).await;
+        // Who has lost a partition meanwhile is told so, whatever the coordinator answered. Otherwise the answer stands:
+        // while a rebalance is under way the coordinator refuses members that own what they commit, and a retry mends it.
+        match result {
+            Ok(()) => Ok(()),
+            Err(error) => self.check_owned(offsets).and(Err(error)),
+        }
+    }
+
+    fn mirror(&mut self, positions: &[(TopicPartition, i64)]) {
+        self.shared.state().mirror.extend(positions.iter().copied());
+    }
+}
+
+fn commit(ask: &Ask<MemberContext>, offsets: &[GroupOffset]) -> Result<(), LogError> {
+    const DOING: &str = "committing the group's offsets";
+    let mut list = TopicPartitionList::new();
+    for offset in offsets {
+        let mut elem = list.add_partition(&ask.names.topic(offset.tp.topic), offset.tp.partition as i32);
+        elem.set_offset(Offset::Offset(offset.next_offset)).map_err(|error| sort(&error, DOING))?;
+        if !offset.metadata.is_empty() {
+            elem.set_metadata(&offset.metadata);
+        }
+    }
+    let Err(error) = ask.consumer.commit(&list, CommitMode::Sync) else { return Ok(()) };
+    Err(match code_of(&error) {
+        Some(Code::RebalanceInProgress | Code::IllegalGeneration | Code::UnknownMemberId) => {
+            LogError::Unavailable(format!("{DOING}: the group is being rebalanced"))
+        }
+        _ => sort(&error, DOING),
+    })
+}
+
+impl Drop for KafkaSource {
+    fn drop(&mut self) {
+        self.ask = None;
+        self.shared.state().closing = true;
+        self.shared.wake_thread();
+        // Where the brokers are gone the thread goes on closing alone, and the session times out.
+        let _ = self.ended.recv_timeout(CLOSE);
+    }
+}

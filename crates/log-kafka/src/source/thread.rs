@@ -1,0 +1,363 @@
+//! The thread that polls.
+
+use super::context::MemberContext;
+use super::shared::{Fetched, Seek, Shared};
+use crate::config::KafkaConfig;
+use crate::error::{code_of, sort};
+use crate::ffi;
+use crate::gather::Gather;
+use domain::TopicPartition;
+use pipeline::{Clock as _, LogError, Page};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::message::BorrowedMessage;
+use rdkafka::{Message as _, Offset, TopicPartitionList};
+use std::collections::BTreeMap;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+/// How long a poll blocks: what the worker asks for waits that long at most.
+const POLL: Duration = Duration::from_millis(20);
+/// How long a poll blocks just after the worker asked for something: it often asks for more, one by one.
+const BUSY_POLL: Duration = Duration::from_millis(1);
+/// How long the short polls go on.
+const BUSY_US: i64 = 50_000;
+/// How long the hand-over may be full before the partitions are paused.
+const STALL_US: i64 = 1_000_000;
+/// How often positions are mirrored.
+const MIRROR_US: i64 = 1_000_000;
+/// How often a lasting failure is said again, and a broker that was gone is asked for.
+const REPEAT_US: i64 = 10_000_000;
+const PROBE_US: i64 = 1_000_000;
+/// How much is gathered before it is handed over.
+const PAGE_RECORDS: usize = 16_384;
+const PAGE_BYTES: usize = 1 << 20;
+/// How long a seek of a partition that is already fetched may take.
+const SEEK: Duration = Duration::from_secs(5);
+
+/// Where a partition is read.
+struct Cursor {
+    reading: u64,
+    /// The next offset: what comes below it was fetched twice, around a pause.
+    next: i64,
+}
+
+/// Something that lasts until it is seen to be over.
+struct Trouble {
+    error: String,
+    said_us: i64,
+    probed_us: i64,
+    /// Over when a broker answers; otherwise when something is assigned.
+    down: bool,
+}
+
+struct Poller {
+    consumer: Arc<BaseConsumer<MemberContext>>,
+    shared: Arc<Shared>,
+    gather: Gather,
+    cursors: BTreeMap<TopicPartition, Cursor>,
+    limit: usize,
+    busy_until_us: i64,
+    stalled_us: Option<i64>,
+    paused: Vec<TopicPartition>,
+    mirrored_us: i64,
+    trouble: Option<Trouble>,
+}
+
+/// Tells that the thread has ended, whichever way.
+struct Ending {
+    shared: Arc<Shared>,
+    _ended: mpsc::Sender<()>,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.shared.state().ended = true;
+        self.shared.news.notify_one();
+    }
+}
+
+/// Starts the thread; the receiver says when it has ended.
+pub(super) fn start(
+    consumer: Arc<BaseConsumer<MemberContext>>,
+    shared: Arc<Shared>,
+    config: &KafkaConfig,
+) -> Result<mpsc::Receiver<()>, LogError> {
+    let (sender, ended) = mpsc::channel();
+    let ending = Ending { shared: shared.clone(), _ended: sender };
+    let poller = Poller {
+        gather: Gather::new(consumer.context().names.clone()),
+        consumer,
+        shared,
+        cursors: BTreeMap::new(),
+        limit: config.queue_bytes / 2,
+        busy_until_us: 0,
+        stalled_us: None,
+        paused: Vec::new(),
+        mirrored_us: 0,
+        trouble: None,
+    };
+    let thread = std::thread::Builder::new().name("kafka-poll".to_owned());
+    let spawned = thread.spawn(move || {
+        let ending = ending;
+        poller.run();
+        drop(ending);
+    });
+    spawned.map_err(|error| LogError::Unavailable(format!("no thread to poll Kafka: {error}")))?;
+    Ok(ended)
+}
+
+impl Poller {
+    fn run(mut self) {
+        while !self.shared.state().closing {
+            self.seeks();
+            self.end_revocation();
+            self.mirror();
+            self.repeat_trouble();
+            if self.has_room() {
+                self.poll();
+            }
+        }
+        // Dropping the consumer leaves the group; its callbacks find the state closing.
+    }
+
+    fn now_us(&self) -> i64 {
+        self.consumer.context().clock.monotonic_us()
+    }
+
+    fn list<'a>(&self, tps: impl IntoIterator<Item = &'a TopicPartition>) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        for tp in tps {
+            list.add_partition(&self.consumer.context().names.topic(tp.topic), tp.partition as i32);
+        }
+        list
+    }
+
+    /// Whether to poll. While the hand-over is full this waits; after a while the partitions are paused instead, so
+    /// that nothing but the group's events is polled.
+    fn has_room(&mut self) -> bool {
+        let full = self.shared.state().bytes >= self.limit;
+        if !full {
+            self.stalled_us = None;
+            self.resume();
+            return true;
+        }
+        if !self.paused.is_empty() {
+            return true;
+        }
+        let now_us = self.now_us();
+        if now_us - *self.stalled_us.get_or_insert(now_us) < STALL_US {
+            self.shared.wait(POLL);
+            return false;
+        }
+        let fetching: Vec<_> = self.consumer.context().fetching().iter().copied().collect();
+        tracing::debug!(partitions = fetching.len(), "the worker does not take what was read: paused");
+        if let Err(error) = self.consumer.pause(&self.list(&fetching)) {
+            tracing::warn!(%error, "the partitions were not paused");
+        }
+        self.paused = fetching;
+        true
+    }
+
+    fn resume(&mut self) {
+        if self.paused.is_empty() {
+            return;
+        }
+        let paused = std::mem::take(&mut self.paused);
+        if let Err(error) = self.consumer.resume(&self.list(&paused)) {
+            tracing::warn!(%error, "the partitions were not resumed");
+        }
+    }
+
+    /// Blocks once, then takes what is there, and hands it over.
+    fn poll(&mut self) {
+        let consumer = self.consumer.clone();
+        let mut wait = if self.now_us() < self.busy_until_us { BUSY_POLL } else { POLL };
+        while let Some(polled) = consumer.poll(wait) {
+            match polled {
+                Ok(message) => self.take(&message),
+                Err(error) => self.failed(&error),
+            }
+            if self.gather.is_full(PAGE_BYTES.min(self.limit), PAGE_RECORDS) {
+                break;
+            }
+            wait = Duration::ZERO;
+        }
+        self.hand_over();
+    }
+
+    fn take(&mut self, message: &BorrowedMessage<'_>) {
+        let Some(tp) = self.gather.place(message) else { return };
+        // Fetched before a partition was given up, or a second time around a pause.
+        let Some(cursor) = self.cursors.get_mut(&tp).filter(|cursor| message.offset() >= cursor.next) else { return };
+        cursor.next = message.offset() + 1;
+        self.gather.push(tp, message);
+    }
+
+    fn hand_over(&mut self) {
+        let pages = self.gather.take();
+        if pages.is_empty() {
+            return;
+        }
+        let fetched: Vec<Fetched> = pages.into_iter().filter_map(|page| self.complete(page)).collect();
+        let mut state = self.shared.state();
+        for fetched in fetched {
+            if state.members.reads(fetched.page.tp(), fetched.reading) {
+                state.bytes += fetched.page.bytes();
+                state.pages.push_back(fetched);
+            }
+        }
+        drop(state);
+        self.shared.news.notify_one();
+    }
+
+    fn complete(&self, mut page: Page) -> Option<Fetched> {
+        let tp = page.tp();
+        let Cursor { reading, next } = self.cursors.get(&tp)?;
+        let name = self.consumer.context().names.topic(tp.topic);
+        let known = ffi::known_end(self.consumer.client(), &name, tp.partition as i32);
+        page.set_log_end(known.unwrap_or(*next).max(*next));
+        Some(Fetched { page, reading: *reading })
+    }
+
+    fn seeks(&mut self) {
+        let seeks = std::mem::take(&mut self.shared.state().seeks);
+        if !seeks.is_empty() {
+            // The worker is awake: whatever it left lying is taken up soon.
+            self.resume();
+            self.busy_until_us = self.now_us() + BUSY_US;
+        }
+        for Seek { tp, offset, reply } in seeks {
+            let done = self.seek(tp, offset);
+            // Who does not wait for the answer any more asks again.
+            let _ = reply.send(done);
+        }
+    }
+
+    /// Begins a new reading. The first one adds the partition to what is fetched, at the offset.
+    fn seek(&mut self, tp: TopicPartition, offset: i64) -> Result<(), LogError> {
+        let mut state = self.shared.state();
+        let reading = state.members.read(tp).ok_or(LogError::NotOwner(tp))?;
+        state.drop_stale();
+        drop(state);
+        let context = self.consumer.context().clone();
+        let (name, partition, doing) = (context.names.topic(tp.topic), tp.partition as i32, format!("seeking {tp}"));
+        let offset_of = Offset::Offset(offset);
+        let done = if context.fetching().contains(&tp) {
+            self.consumer.seek(&name, partition, offset_of, SEEK)
+        } else {
+            let mut list = TopicPartitionList::new();
+            let added = list.add_partition_offset(&name, partition, offset_of);
+            added.and_then(|()| self.consumer.incremental_assign(&list))
+        };
+        done.map_err(|error| sort(&error, doing))?;
+        context.fetching().insert(tp);
+        self.cursors.insert(tp, Cursor { reading, next: offset });
+        Ok(())
+    }
+
+    /// Lets the group go on when the worker has released what was revoked, or has had its time.
+    fn end_revocation(&mut self) {
+        let now_us = self.now_us();
+        let mut state = self.shared.state();
+        let Some(revocation) = &state.revocation else { return };
+        if state.members.is_revoking() && now_us < revocation.until_us {
+            drop(state);
+            self.busy_until_us = now_us + BUSY_US;
+            return;
+        }
+        let Some(revocation) = state.revocation.take() else { return };
+        if state.members.is_revoking() {
+            tracing::warn!("revoked partitions were not flushed in time: they go on without it");
+        }
+        state.members.lose(&revocation.tps);
+        state.drop_stale();
+        drop(state);
+        self.resume();
+        self.consumer.context().unassign(&self.consumer, &revocation.tps);
+        revocation.tps.iter().for_each(|tp| drop(self.cursors.remove(tp)));
+        self.shared.news.notify_one();
+    }
+
+    /// Commits positions for those who watch the group's lag; never while the group is rebalanced, which a commit would
+    /// start again.
+    fn mirror(&mut self) {
+        let now_us = self.now_us();
+        let mut state = self.shared.state();
+        if now_us - self.mirrored_us < MIRROR_US || state.mirror.is_empty() || state.revocation.is_some() {
+            return;
+        }
+        let held = std::mem::take(&mut state.mirror);
+        let owned = state.members.owned();
+        drop(state);
+        self.mirrored_us = now_us;
+        let names = &self.consumer.context().names;
+        let mut list = TopicPartitionList::new();
+        for (tp, next) in held.iter().filter(|(tp, _)| owned.contains(tp)) {
+            // An offset that the list does not take is mirrored with the next ones.
+            let _ = list.add_partition_offset(&names.topic(tp.topic), tp.partition as i32, Offset::Offset(*next));
+        }
+        if list.count() > 0
+            && let Err(error) = self.consumer.commit(&list, CommitMode::Async)
+        {
+            tracing::debug!(%error, "offsets were not mirrored");
+        }
+    }
+
+    fn failed(&mut self, error: &KafkaError) {
+        let context = self.consumer.context();
+        let reason = context.last_error();
+        let sorted = sort(error, format_args!("reading from Kafka: {reason}"));
+        let down = code_of(error) == Some(Code::AllBrokersDown);
+        match (sorted, code_of(error)) {
+            (LogError::Fatal(text), _) => self.say(LogError::Fatal(text)),
+            // One broker of many, and what librdkafka retries by itself.
+            (_, Some(Code::BrokerTransportFailure | Code::Resolve | Code::OperationTimedOut | Code::PollExceeded)) => {
+                tracing::debug!(%error, reason, "retried by the client");
+            }
+            (sorted, _) => {
+                let now_us = self.now_us();
+                let trouble = Trouble { error: text_of(&sorted), said_us: now_us, probed_us: now_us, down };
+                self.trouble = Some(trouble);
+                self.say(sorted);
+            }
+        }
+    }
+
+    fn say(&self, failure: LogError) {
+        self.shared.state().failure = Some(failure);
+        self.shared.news.notify_one();
+    }
+
+    /// Says a lasting trouble again, so that a worker that waits does not look healthy.
+    fn repeat_trouble(&mut self) {
+        let now_us = self.now_us();
+        let Some(trouble) = &mut self.trouble else { return };
+        let over = if !trouble.down {
+            !self.shared.state().members.is_empty()
+        } else if now_us - trouble.probed_us < PROBE_US {
+            false
+        } else {
+            trouble.probed_us = now_us;
+            self.consumer.client().fetch_metadata(Some(PROBED), Duration::from_millis(200)).is_ok()
+        };
+        if over {
+            self.trouble = None;
+        } else if now_us - trouble.said_us >= REPEAT_US {
+            trouble.said_us = now_us;
+            let failure = LogError::Unavailable(trouble.error.clone());
+            self.say(failure);
+        }
+    }
+}
+
+/// Any topic will do to see whether a broker answers.
+const PROBED: &str = "sporelog.deadletter";
+
+/// The sentence of an error, without the frame that `Unavailable` puts around it.
+fn text_of(error: &LogError) -> String {
+    match error {
+        LogError::Unavailable(text) | LogError::Refused(text) | LogError::Fatal(text) => text.clone(),
+        LogError::NotOwner(_) => error.to_string(),
+    }
+}

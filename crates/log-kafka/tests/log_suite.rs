@@ -1,0 +1,21 @@
+//! The suite of every log, on the real broker.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod support;
+
+macro_rules! suite {
+    ($($check:ident)*) => {
+        $(#[tokio::test]
+        async fn $check() {
+            let rig = support::Rig::new().await;
+            testkit::log_suite::$check(&rig).await;
+            rig.end().await;
+        })*
+    };
+}
+
+suite! {
+    order_and_offsets bytes_come_back seek_and_pages wake_up cancelled_waits hand_over commit_is_fenced
+    offset_of_a_time many_publishers groups_are_apart
+}
