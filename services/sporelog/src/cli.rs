@@ -1,6 +1,7 @@
 //! The command line: global flags, the list of verbs, and what every verb shares.
 
-use crate::verbs::{completions, deadletter, docs, import, lag, schema, simulate, sql, topics, up, verify};
+use crate::roles::Role;
+use crate::verbs::{completions, deadletter, docs, import, lag, role, schema, simulate, sql, topics, up, verify};
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use runtime::config::{Config, Layers};
@@ -66,6 +67,12 @@ pub struct Global {
 pub enum Verb {
     /// Run the whole pipeline in this process: log, workers and stores in one data folder.
     Up(up::Args),
+    /// Run workers that write records into Cassandra or ScyllaDB.
+    Ingest(role::Args),
+    /// Run workers that write views into Postgres.
+    Projector(role::Args),
+    /// Run workers that write series into Postgres or TimescaleDB.
+    Aggregator(role::Args),
     /// Import a CSV or JSONL file through a mapping.
     Import(import::Args),
     /// Publish what a made-up population of agents does.
@@ -125,6 +132,9 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         match verb {
             Verb::Sql(args) => sql::run(args, config).await,
             Verb::Up(args) => up::run(args, config).await,
+            Verb::Ingest(args) => role::run(Role::Ingest, &args, config).await,
+            Verb::Projector(args) => role::run(Role::Projector, &args, config).await,
+            Verb::Aggregator(args) => role::run(Role::Aggregator, &args, config).await,
             Verb::Import(args) => import::run(args, config).await,
             Verb::Simulate(args) => simulate::run(args, config).await,
             Verb::Lag(args) => lag::run(args, config).await,

@@ -44,6 +44,15 @@ impl Role {
             Role::Aggregator => roles.aggregator_workers,
         }
     }
+
+    /// Sets how many workers of it run in one process.
+    pub const fn set_workers(self, roles: &mut RolesSection, workers: u32) {
+        match self {
+            Role::Ingest => roles.ingest_workers = workers,
+            Role::Projector => roles.projector_workers = workers,
+            Role::Aggregator => roles.aggregator_workers = workers,
+        }
+    }
 }
 
 /// What the workers of a process share.

@@ -1,10 +1,15 @@
 //! What workers stand on: the embedded log and store, or a cluster. The role code is the same on both.
 
+mod cluster;
 mod embedded;
 mod look;
+mod settings;
+mod way;
 
 pub use self::embedded::{Embedded, Folder};
+pub use cluster::Cluster;
 pub use look::{Look, Ranges, each_record};
+pub use way::Way;
 
 use domain::Projection;
 use pipeline::{Publisher, RecordStore, RowStore, SchemaBook, Source};

@@ -1,9 +1,8 @@
 //! `import`: a file, through a mapping, into the log.
 
-use super::up::log_options;
+use crate::backend::Way;
 use crate::meter::Meter;
-use anyhow::{Context as _, Result};
-use embedded::appender::Appender;
+use anyhow::Result;
 use pipeline::{Clock as _, SystemClock};
 use producer::import::{Import, Options, Progress, Reject, Report, Stop};
 use runtime::config::Config;
@@ -62,19 +61,25 @@ const PRINTED: usize = 20;
 /// Imports the file.
 pub async fn run(args: Args, config: Config) -> Result<ExitCode> {
     let clock = SystemClock::new();
+    let stop = CancellationToken::new();
+    stop_on_signal(stop.clone())?;
+    let way = if args.dry_run { None } else { Some(Way::find(&config, &stop).await?) };
+    let state_dir = way.as_ref().map(|way| {
+        let imports = config.data.dir.join("imports");
+        way.name.as_ref().map_or(imports.clone(), |name| imports.join(name))
+    });
     let options = Options {
         tenant: args.tenant.clone(),
-        state_dir: (!args.dry_run).then(|| config.data.dir.join("imports")),
+        state_dir,
         from_row: args.from_row,
         again: args.again,
         max_rejects: args.max_rejects,
         ..Options::new(&args.file, &args.mapping)
     };
     let import = Import::prepare(options)?;
-    let report = if args.dry_run {
-        import.dry_run(&clock, args.show, &mut |event| println!("{event:#}")).await?
-    } else {
-        publish(import, &config, clock).await?
+    let report = match way {
+        None => import.dry_run(&clock, args.show, &mut |event| println!("{event:#}")).await?,
+        Some(way) => publish(import, way, clock, &stop).await?,
     };
     summary(&report, args.dry_run, clock.monotonic_us() as f64 / 1e6)?;
     rejects(&args.file, &report)?;
@@ -85,7 +90,7 @@ pub async fn run(args: Args, config: Config) -> Result<ExitCode> {
     })
 }
 
-async fn publish(import: Import, config: &Config, clock: SystemClock) -> Result<Report> {
+async fn publish(import: Import, mut way: Way, clock: SystemClock, stop: &CancellationToken) -> Result<Report> {
     if import.other_mapping() {
         eprintln!(
             "this content was imported before through another mapping: events in the log stay as they are, new ones are added"
@@ -93,15 +98,9 @@ async fn publish(import: Import, config: &Config, clock: SystemClock) -> Result<
     } else if import.rows_done() > 0 {
         eprintln!("{} rows were imported before: going on behind them", import.rows_done());
     }
-    let topics = runtime::topics::load(config.log.topics_file.as_deref(), &config.log.profile)?;
-    let mut log = Appender::connect(&config.data.dir, &topics, log_options(config))
-        .await
-        .with_context(|| format!("no way to the log in {}", config.data.dir.display()))?;
-    let stop = CancellationToken::new();
-    stop_on_signal(stop.clone())?;
     let mut meter = Meter::new(clock);
     let mut observe = |progress: &Progress| meter.bytes(progress.bytes, progress.total_bytes, progress.events);
-    let report = import.run(&mut log, &clock, &stop, &mut observe).await?;
+    let report = import.with_schemas(way.schemas.clone()).run(&mut way, &clock, stop, &mut observe).await?;
     meter.finish();
     Ok(report)
 }

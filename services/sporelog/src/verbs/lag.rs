@@ -1,6 +1,6 @@
 //! `lag`: how far each projection is behind the log, partition by partition, from what is committed.
 
-use crate::backend::{Folder, Look};
+use crate::backend::{Cluster, Folder, Look};
 use crate::render::{Answer, Format, Value, time_text};
 use anyhow::{Context as _, Result};
 use domain::projection::PROJECTIONS;
@@ -56,7 +56,10 @@ impl Line {
 
 /// Prints how far each partition is behind.
 pub async fn run(args: Args, config: Config) -> Result<ExitCode> {
-    answer(args, &Folder::new(config.data.dir.clone())?).await
+    match Cluster::configured(&config)? {
+        Some(cluster) => answer(args, &cluster.with_stores(&config)?).await,
+        None => answer(args, &Folder::new(config.data.dir.clone())?).await,
+    }
 }
 
 async fn answer<L: Look>(args: Args, look: &L) -> Result<ExitCode> {

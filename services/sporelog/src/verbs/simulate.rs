@@ -1,11 +1,10 @@
 //! `simulate`: a made-up population that publishes every event a producer can.
 
-use super::up::log_options;
+use crate::backend::Way;
 use crate::meter::Meter;
 use anyhow::{Context as _, Result, bail};
 use codec::Schemas;
 use domain::event::EventKind;
-use embedded::appender::Appender;
 use jiff::{SignedDuration, Timestamp};
 use pipeline::{Clock as _, LogError, OutRecord, Publisher, SystemClock};
 use producer::simulate::{Options, Pace, Population, Progress, Simulation, Spread};
@@ -90,11 +89,9 @@ pub async fn run(args: Args, config: Config) -> Result<ExitCode> {
             progress
         }
         None => {
-            let topics = runtime::topics::load(config.log.topics_file.as_deref(), &config.log.profile)?;
-            let mut log = Appender::connect(&config.data.dir, &topics, log_options(&config))
-                .await
-                .with_context(|| format!("no way to the log in {}", config.data.dir.display()))?;
-            simulation.run(&mut log, &clock, &stop, &mut observe).await?
+            let mut way = Way::find(&config, &stop).await?;
+            simulation.population = simulation.population.with_schemas(way.schemas.clone());
+            simulation.run(&mut way, &clock, &stop, &mut observe).await?
         }
     };
     meter.finish();

@@ -3,7 +3,7 @@
 mod letters;
 mod show;
 
-use crate::backend::{Folder, Look};
+use crate::backend::{Cluster, Folder, Look};
 use crate::render::{Answer, Format, Value, time_text};
 use anyhow::Result;
 use domain::{Topic, TopicPartition};
@@ -61,7 +61,10 @@ enum Verb {
 
 /// Lists or shows.
 pub async fn run(args: Args, config: Config) -> Result<ExitCode> {
-    answer(args.verb, &Folder::new(config.data.dir.clone())?).await
+    match Cluster::configured(&config)? {
+        Some(cluster) => answer(args.verb, &cluster).await,
+        None => answer(args.verb, &Folder::new(config.data.dir.clone())?).await,
+    }
 }
 
 async fn answer<L: Look>(verb: Verb, look: &L) -> Result<ExitCode> {

@@ -3,10 +3,11 @@
 mod population;
 mod status;
 
-use crate::backend::Embedded;
+use super::role;
+use crate::backend::{Cluster, Embedded};
 use crate::process::Process;
 use crate::roles::{Role, Roles};
-use anyhow::Result;
+use anyhow::{Result, bail};
 use embedded::folder::DataFolder;
 use embedded::log::{Log, LogOptions, PageLimit};
 use embedded::socket::AppendServer;
@@ -37,11 +38,20 @@ Examples:
   sporelog --data-dir /var/lib/sporelog up     serve the data folder there
   sporelog --set roles.projector_workers=3 up  three projectors share the partitions
   sporelog up --until-idle --quiet             work the backlog off, then stop
+  sporelog --config cluster.toml up            every role in this process, on the brokers and stores of a cluster
 
 Another process imports into the same folder while this one runs: sporelog import --help";
 
 /// Runs until a signal, or until idle where that is asked for.
 pub async fn run(args: Args, config: Config) -> Result<ExitCode> {
+    if let Some(cluster) = Cluster::configured(&config)? {
+        if args.simulate || args.until_idle {
+            bail!(
+                "kafka.bootstrap is set: on a cluster, use `sporelog simulate` and `sporelog lag --wait` beside `up`"
+            );
+        }
+        return role::run_on(cluster.with_stores(&config)?, &Role::ALL, &config).await;
+    }
     let folder = Arc::new(DataFolder::open(&config.data.dir)?);
     let topics = runtime::topics::load(config.log.topics_file.as_deref(), &config.log.profile)?;
     let clock = SystemClock::new();

@@ -5,7 +5,7 @@ mod records;
 mod replay;
 mod scratch;
 
-use crate::backend::{Folder, Look, Ranges};
+use crate::backend::{Cluster, Folder, Look, Ranges};
 use anyhow::{Context as _, Result, bail};
 use clap::builder::PossibleValuesParser;
 use domain::digest::Digest;
@@ -43,8 +43,11 @@ that explains it.";
 
 /// Compares, prints a line per table, and fails where one differs.
 pub async fn run(args: Args, config: Config) -> Result<ExitCode> {
-    let look = Folder::new(config.data.dir.clone())?;
-    verify_all(&look, args.projection.as_deref(), &config).await
+    let only = args.projection.as_deref();
+    match Cluster::configured(&config)? {
+        Some(cluster) => verify_all(&cluster.with_stores(&config)?, only, &config).await,
+        None => verify_all(&Folder::new(config.data.dir.clone())?, only, &config).await,
+    }
 }
 
 async fn verify_all<L: Look>(look: &L, only: Option<&str>, config: &Config) -> Result<ExitCode> {

@@ -1,0 +1,123 @@
+//! The settings of the adapters, from the configuration.
+
+use anyhow::{Context as _, Result};
+use log_kafka::KafkaConfig;
+use registry::RegistryConfig;
+use runtime::config::Config;
+use std::collections::BTreeMap;
+use store_postgres::PostgresConfig;
+use store_scylla::ScyllaConfig;
+
+fn size(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+/// The cluster's log; none where the embedded one is meant.
+pub fn kafka(config: &Config) -> Result<Option<KafkaConfig>> {
+    let kafka = &config.kafka;
+    let Some(bootstrap) = kafka.bootstrap.clone().filter(|bootstrap| !bootstrap.is_empty()) else { return Ok(None) };
+    let mut properties = properties(&kafka.properties).context("kafka.properties")?;
+    if let Some(path) = &kafka.properties_file {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        properties.extend(self::properties(&text).with_context(|| path.display().to_string())?);
+    }
+    Ok(Some(KafkaConfig {
+        bootstrap,
+        topic_prefix: kafka.topic_prefix.clone(),
+        properties,
+        session_timeout_ms: kafka.session_timeout_ms,
+        queue_bytes: size(kafka.queue_bytes),
+        max_record_bytes: size(config.log.max_record_bytes),
+        delivery_timeout_ms: kafka.delivery_timeout_ms,
+        ..KafkaConfig::default()
+    }))
+}
+
+/// `name=value` lines; empty ones and those that begin with `#` are left out.
+fn properties(text: &str) -> Result<BTreeMap<String, String>> {
+    let mut found = BTreeMap::new();
+    for (ix, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let (name, value) = line
+            .split_once('=')
+            .with_context(|| format!("line {}: there is no `=`: write a property as name=value", ix + 1))?;
+        found.insert(name.trim().to_owned(), value.trim().to_owned());
+    }
+    Ok(found)
+}
+
+/// The schema registry, if there is one.
+pub fn registry(config: &Config) -> Option<RegistryConfig> {
+    let section = &config.registry;
+    let url = section.url.clone().filter(|url| !url.is_empty())?;
+    Some(RegistryConfig {
+        user: section.user.clone(),
+        password: section.password.clone(),
+        timeout_ms: section.timeout_ms,
+        topic_prefix: config.kafka.topic_prefix.clone(),
+        ..RegistryConfig::new(url)
+    })
+}
+
+/// The database of views and series.
+pub fn postgres(config: &Config) -> Result<PostgresConfig> {
+    let section = &config.postgres;
+    let url = section.url.clone().filter(|url| !url.is_empty());
+    let url =
+        url.context("postgres.url is not set: views and series need a database, such as postgres://user@host/db")?;
+    Ok(PostgresConfig {
+        pool_max: section.pool_max,
+        statement_timeout_ms: section.statement_timeout_ms,
+        idle_in_transaction_timeout_ms: section.idle_in_transaction_timeout_ms,
+        lock_timeout_ms: section.statement_timeout_ms.min(PostgresConfig::new("").lock_timeout_ms),
+        connect_timeout_ms: section.connect_timeout_ms,
+        acquire_timeout_ms: section.connect_timeout_ms,
+        ..PostgresConfig::new(url)
+    })
+}
+
+/// The nodes of the records.
+pub fn scylla(config: &Config) -> Result<ScyllaConfig> {
+    let section = &config.scylla;
+    let nodes = section.nodes.clone().filter(|nodes| !nodes.is_empty());
+    let nodes = nodes.context("scylla.nodes is not set: records need nodes, such as host1:9042,host2:9042")?;
+    Ok(ScyllaConfig {
+        keyspace: section.keyspace.clone(),
+        replication: section.replication.parse().context("scylla.replication")?,
+        user: section.user.clone(),
+        password: section.password.clone(),
+        local_dc: section.local_dc.clone(),
+        consistency: section.consistency.parse().context("scylla.consistency")?,
+        max_in_flight_statements: section.max_in_flight_statements,
+        max_in_flight_bytes: u32::try_from(section.max_in_flight_bytes).unwrap_or(u32::MAX),
+        request_timeout_ms: section.request_timeout_ms,
+        connections_per_node: section.connections_per_node,
+        ..ScyllaConfig::new(nodes.split(',').map(str::trim))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn properties_are_lines_of_name_and_value() {
+        let found = properties("# secrets\n\n sasl.mechanism = PLAIN \nsasl.password=a=b\n").unwrap();
+        assert_eq!(found["sasl.mechanism"], "PLAIN");
+        assert_eq!(found["sasl.password"], "a=b");
+        assert!(format!("{:#}", properties("a=b\nnothing").unwrap_err()).contains("line 2"));
+    }
+
+    #[test]
+    fn without_brokers_the_embedded_log_is_meant() {
+        assert_eq!(kafka(&Config::default()).unwrap(), None);
+        let mut config = Config::default();
+        config.kafka.bootstrap = Some("k:9092".to_owned());
+        assert_eq!(kafka(&config).unwrap().unwrap().bootstrap, "k:9092");
+        assert!(postgres(&config).unwrap_err().to_string().contains("postgres.url is not set"));
+        assert!(scylla(&config).unwrap_err().to_string().contains("scylla.nodes is not set"));
+    }
+}
