@@ -1,7 +1,9 @@
 //! The command line: global flags, the list of verbs, and what every verb shares.
 
 use crate::roles::Role;
-use crate::verbs::{completions, deadletter, docs, import, lag, role, schema, simulate, sql, topics, up, verify};
+use crate::verbs::{
+    completions, deadletter, docs, import, lag, migrate, role, schema, simulate, sql, topics, up, verify,
+};
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use runtime::config::{Config, Layers};
@@ -37,7 +39,7 @@ Every option, its default and its environment variable: docs/configuration.md.
 Exit status:
   0    done
   1    it failed, or a check found a fault; the message says which
-  2    `topics plan` found changes to make
+  2    `topics plan` or `migrate status` found something to do
   64   the command line is wrong
   130  stopped by a second signal";
 
@@ -87,8 +89,10 @@ pub enum Verb {
     Deadletter(deadletter::Args),
     /// Check the schemas of the events.
     Schema(schema::Args),
-    /// Compare the log with the topics file.
+    /// Compare the topics with the topics file, create and configure them.
     Topics(topics::Args),
+    /// Create and upgrade the tables of a cluster's stores.
+    Migrate(migrate::Args),
     /// Print a completion script for a shell.
     Completions(completions::Args),
     /// Print a page of the documentation that is made from the code.
@@ -141,6 +145,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
             Verb::Verify(args) => verify::run(args, config).await,
             Verb::Deadletter(args) => deadletter::run(args, config).await,
             Verb::Schema(args) => schema::run(args, config).await,
+            Verb::Migrate(args) => migrate::run(args, config).await,
             Verb::Topics(args) => topics::run(args, config).await,
             Verb::Completions(_) | Verb::Docs(_) => Ok(ExitCode::SUCCESS),
         }

@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn without_brokers_the_embedded_log_is_meant() {
-        assert_eq!(kafka(&Config::default()).unwrap(), None);
+        assert!(kafka(&Config::default()).unwrap().is_none());
         let mut config = Config::default();
         config.kafka.bootstrap = Some("k:9092".to_owned());
         assert_eq!(kafka(&config).unwrap().unwrap().bootstrap, "k:9092");

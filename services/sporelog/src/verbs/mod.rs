@@ -5,6 +5,7 @@ pub mod deadletter;
 pub mod docs;
 pub mod import;
 pub mod lag;
+pub mod migrate;
 pub mod role;
 pub mod schema;
 pub mod simulate;

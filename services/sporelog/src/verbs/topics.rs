@@ -1,9 +1,11 @@
-//! `sporelog topics plan`: what `topics.yaml` would create or change, without doing it.
+//! `sporelog topics check|plan|apply`: what `topics.yaml` would create or change, and doing it.
 
+use crate::backend::Cluster;
 use crate::log_file::partitions;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use domain::Topic;
 use domain::topics::{Actual, ActualTopic, Desired, Plan, plan};
+use log_kafka::KafkaAdmin;
 use runtime::config::Config;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -11,12 +13,17 @@ use std::process::ExitCode;
 
 const AFTER_HELP: &str = "\
 Examples:
-  sporelog topics plan
+  sporelog topics check --config cluster.toml                     does the cluster fit? nothing is changed
+  sporelog topics plan --config cluster.toml || echo 'not as wanted'
+  sporelog topics apply --config cluster.toml                     create what is missing, set what differs
   sporelog --set log.topics_file=topics.yaml --set log.profile=local topics plan
-  sporelog topics plan || echo 'not as wanted'
 
-Exit status: 0 where the log is as wanted, 2 where there are changes to make, 1 where something stands in the
-way that no plan mends. The embedded log makes missing topics by itself at the next start.";
+Partitions are never added or taken away and topics never deleted: growth is a new generation of a topic. Where
+kafka.cluster_id is set, any other cluster is refused. The embedded log makes missing topics by itself at the next
+start.
+
+Exit status of `check`: 0 where the topics are as wanted, else 1. Of `plan`: 0 where they are as wanted, 2 where there
+are changes to make, 1 where something stands in the way that no plan mends. Of `apply`: 0 where they are as wanted now.";
 
 /// The exit status where there are changes.
 const CHANGES: u8 = 2;
@@ -29,26 +36,54 @@ pub struct Args {
     verb: Verb,
 }
 
-#[derive(Debug, clap::Subcommand)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Subcommand)]
 enum Verb {
-    /// Compare the log with the topics file under the chosen profile.
+    /// Say whether the topics are as the topics file wants them under the chosen profile.
+    #[command(after_help = AFTER_HELP)]
+    Check,
+    /// Show what `apply` would do.
     #[command(after_help = AFTER_HELP)]
     Plan,
+    /// Create missing topics and set their configuration.
+    #[command(after_help = AFTER_HELP)]
+    Apply,
 }
 
-/// Prints the plan.
+/// Compares, prints, and where that is asked for applies the plan.
 pub async fn run(args: Args, config: Config) -> Result<ExitCode> {
-    let Verb::Plan = args.verb;
     let topics = runtime::topics::load(config.log.topics_file.as_deref(), &config.log.profile)
         .context("the topics cannot be planned")?;
-    let desired = Desired { cluster_id: None, topics };
+    let desired = Desired { cluster_id: config.kafka.cluster_id.clone(), topics };
+    match Cluster::configured(&config)? {
+        Some(cluster) => on_cluster(args.verb, &desired, &KafkaAdmin::new(cluster.kafka())?).await,
+        None => on_embedded(args.verb, desired, &config),
+    }
+}
+
+async fn on_cluster(verb: Verb, desired: &Desired, admin: &KafkaAdmin) -> Result<ExitCode> {
+    let actual = admin.describe().await.context("the cluster cannot be described")?;
+    let found = plan(desired, &actual);
+    let applies = verb == Verb::Apply && found.refusals.is_empty();
+    print(&found, applies, &mut std::io::stdout().lock())?;
+    if !applies {
+        return Ok(status(verb, &found));
+    }
+    admin.apply(&found).await.context("the plan was not carried out in full: `sporelog topics plan` shows the rest")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn on_embedded(verb: Verb, desired: Desired, config: &Config) -> Result<ExitCode> {
+    if verb == Verb::Apply {
+        bail!("kafka.bootstrap is not set: the embedded log makes missing topics by itself at its next start");
+    }
+    let desired = Desired { cluster_id: None, ..desired };
     let actual = match partitions(&config.data.dir)? {
         Some(counts) => found(&desired, &counts),
         None => Actual::default(),
     };
     let plan = plan(&desired, &actual);
-    print(&plan, &mut std::io::stdout().lock())?;
-    Ok(status(&plan))
+    print(&plan, false, &mut std::io::stdout().lock())?;
+    Ok(status(verb, &plan))
 }
 
 /// The embedded log as a cluster: it has partitions, but neither copies nor broker configuration, so those are
@@ -63,7 +98,7 @@ fn found(desired: &Desired, counts: &BTreeMap<Topic, u32>) -> Actual {
     Actual { cluster_id: String::new(), topics: topics.collect() }
 }
 
-fn print(plan: &Plan, out: &mut impl Write) -> Result<()> {
+fn print(plan: &Plan, applies: bool, out: &mut impl Write) -> Result<()> {
     for change in &plan.changes {
         writeln!(out, "+ {change}")?;
     }
@@ -72,16 +107,17 @@ fn print(plan: &Plan, out: &mut impl Write) -> Result<()> {
     }
     match (plan.changes.len(), plan.refusals.len()) {
         (0, 0) => writeln!(out, "the log is as wanted")?,
+        (changes, _) if applies => writeln!(out, "{changes} changes are made")?,
         (changes, refusals) => writeln!(out, "{changes} changes, {refusals} refusals; nothing was done")?,
     }
     Ok(())
 }
 
-fn status(plan: &Plan) -> ExitCode {
+fn status(verb: Verb, plan: &Plan) -> ExitCode {
     match (plan.refusals.is_empty(), plan.is_empty()) {
-        (false, _) => ExitCode::FAILURE,
-        (true, false) => ExitCode::from(CHANGES),
         (true, true) => ExitCode::SUCCESS,
+        (true, false) if verb == Verb::Plan => ExitCode::from(CHANGES),
+        _ => ExitCode::FAILURE,
     }
 }
 
@@ -105,7 +141,7 @@ mod tests {
         let desired = desired();
         let plan = plan(&desired, &found(&desired, &counts.iter().copied().collect()));
         let mut out = Vec::new();
-        print(&plan, &mut out).unwrap();
+        print(&plan, false, &mut out).unwrap();
         (plan, String::from_utf8(out).unwrap())
     }
 
@@ -113,20 +149,20 @@ mod tests {
     fn missing_topics_are_changes() {
         let (plan, text) = planned(&[(Topic::AgentState, 10)]);
         assert!(text.contains("+ create spore.created with 5 partitions"), "{text}");
-        assert_eq!(status(&plan), ExitCode::from(CHANGES));
+        assert_eq!(status(Verb::Plan, &plan), ExitCode::from(CHANGES));
     }
 
     #[test]
     fn another_number_of_partitions_stands_in_the_way() {
         let (plan, text) = planned(&[(Topic::AgentState, 12), (Topic::SporeCreated, 5)]);
         assert!(text.contains("! agent.state has 12 partitions, 10 are wanted"), "{text}");
-        assert_eq!(status(&plan), ExitCode::FAILURE);
+        assert_eq!(status(Verb::Plan, &plan), ExitCode::FAILURE);
     }
 
     #[test]
     fn a_log_as_wanted_needs_nothing() {
         let (plan, text) = planned(&[(Topic::AgentState, 10), (Topic::SporeCreated, 5)]);
         assert_eq!(text, "the log is as wanted\n");
-        assert_eq!(status(&plan), ExitCode::SUCCESS);
+        assert_eq!(status(Verb::Plan, &plan), ExitCode::SUCCESS);
     }
 }
