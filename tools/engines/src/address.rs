@@ -19,6 +19,18 @@ impl Engine {
     /// Every engine.
     pub const ALL: [Engine; 5] = [Engine::Kafka, Engine::Cassandra, Engine::Postgres, Engine::Registry, Engine::Redis];
 
+    /// Its name on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Engine::Kafka => "kafka",
+            Engine::Cassandra => "cassandra",
+            Engine::Postgres => "postgres",
+            Engine::Registry => "registry",
+            Engine::Redis => "redis",
+        }
+    }
+
     /// The environment variable that holds its address.
     #[must_use]
     pub const fn variable(self) -> &'static str {
@@ -40,6 +52,8 @@ impl Engine {
 pub fn address(engine: Engine) -> String {
     let variable = engine.variable();
     std::env::var(variable).unwrap_or_else(|_| {
-        panic!("{variable} is not set: run the tests with `make test`, or under `cargo run -p engines -- run -- COMMAND`")
+        panic!(
+            "{variable} is not set: run the tests with `make test`, or under `cargo run -p engines -- run -- COMMAND`"
+        )
     })
 }
