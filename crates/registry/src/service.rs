@@ -83,7 +83,9 @@ impl Registry {
     /// # Errors
     /// The registry gave no answer, or refuses the schema; the message says what to do.
     pub async fn register(&self, subject: &str, text: &str) -> Result<u32, RegistryError> {
-        match self.requests.post(&["subjects", subject, "versions"], &json!({ "schema": text })).await? {
+        // Others send a file's text without the line end, and some registries tell the two apart.
+        let body = json!({ "schema": text.trim() });
+        match self.requests.post(&["subjects", subject, "versions"], &body).await? {
             Answer::Body(body) => body.field("id", |id| u32::try_from(id.as_u64()?).ok()),
             Answer::Refused { url, detail } => Err(RegistryError::Refused { subject: subject.to_owned(), url, detail }),
             Answer::Absent => {
