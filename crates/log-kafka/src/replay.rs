@@ -152,6 +152,9 @@ impl Reader {
             return Ok(());
         }
         let Some((first, _)) = self.open().next() else { return Ok(()) };
+        // A client of its own for each topic: an end is told by the number of its partition alone, and one that was
+        // told late would be taken for that of the next topic.
+        self.consumer = self.view.reader()?;
         let failed = |error| sort(&error, format_args!("reading {} again", first.topic));
         let name = self.view.names().topic(first.topic);
         let mut list = TopicPartitionList::new();
