@@ -1,6 +1,7 @@
 //! A harness around the real binary: a data folder, the process on it, questions to its stores, appends to its log.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "the harness is test code: what fails, fails the test")]
 
+pub mod cluster;
 pub mod data;
 pub mod running;
 pub mod wait;
@@ -78,6 +79,12 @@ impl Sporelog {
         let mut command = self.command(global);
         command.arg("up").envs(envs.iter().copied());
         Running::start(command)
+    }
+
+    /// Starts a verb that runs until it is stopped.
+    #[must_use]
+    pub fn start(&self, args: &[&str]) -> Running {
+        Running::start(self.command(args))
     }
 
     /// Starts `up` and waits until it has opened log and stores.
@@ -186,7 +193,7 @@ fn rows(csv: &str) -> Vec<Vec<String>> {
 }
 
 /// The binary, built beside the tests.
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.ancestors().nth(2).unwrap();
     let binary = profile.join("sporelog");
