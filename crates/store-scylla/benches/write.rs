@@ -3,6 +3,8 @@
 //! ratio of the first. CPU is this process's, and where the engine runs on this machine and `SPORELOG_BENCH_PID` names
 //! its process, the engine's.
 
+#![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
+
 #[path = "../tests/support/mod.rs"]
 mod support;
 
@@ -22,20 +24,25 @@ const START_US: i64 = 1_767_225_600_000_000;
 /// How to write.
 struct Way {
     name: &'static str,
-    batch_max_rows: usize,
+    partition: usize,
+    spread: usize,
     in_flight: u32,
-    chunks: usize,
+    chunks: u64,
+}
+
+const fn way(name: &'static str, partition: usize, spread: usize, in_flight: u32, chunks: u64) -> Way {
+    Way { name, partition, spread, in_flight, chunks }
 }
 
 const WAYS: [Way; 8] = [
-    Way { name: "a row a request, 64 in flight", batch_max_rows: 1, in_flight: 64, chunks: 1 },
-    Way { name: "a row a request, 256 in flight", batch_max_rows: 1, in_flight: 256, chunks: 4 },
-    Way { name: "8 rows of a partition", batch_max_rows: 8, in_flight: 256, chunks: 4 },
-    Way { name: "32 rows of a partition", batch_max_rows: 32, in_flight: 256, chunks: 4 },
-    Way { name: "64 rows of a partition", batch_max_rows: 64, in_flight: 256, chunks: 4 },
-    Way { name: "128 rows of a partition", batch_max_rows: 128, in_flight: 256, chunks: 4 },
-    Way { name: "64 rows, 32 in flight", batch_max_rows: 64, in_flight: 32, chunks: 4 },
-    Way { name: "64 rows, 1 chunk", batch_max_rows: 64, in_flight: 256, chunks: 1 },
+    way("a row a request, 64 in flight", 1, 1, 64, 1),
+    way("a row a request", 1, 1, 256, 4),
+    way("8 rows of a partition", 8, 1, 256, 4),
+    way("64 rows of a partition", 64, 1, 256, 4),
+    way("256 rows of a partition", 256, 1, 256, 4),
+    way("64, and 8 of the same home", 64, 8, 256, 4),
+    way("64 and 8, 32 in flight", 64, 8, 32, 4),
+    way("64 and 8, one chunk", 64, 8, 256, 1),
 ];
 
 /// What is written.
@@ -102,17 +109,16 @@ fn cpu_ticks(pid: &str) -> u64 {
 /// Rows per second, and CPU microseconds a row: of this process, and of the engine.
 type Measured = (f64, f64, f64);
 
-fn measure(config: &ScyllaConfig, way: &Way, load: Load, round: u64) -> Measured {
+fn measure((config, clock): (&ScyllaConfig, &SystemClock), way: &Way, load: Load, round: u64) -> Measured {
     let engine = std::env::var("SPORELOG_BENCH_PID").unwrap_or_default();
     let in_flight = ScyllaConfig { max_in_flight_statements: way.in_flight, ..config.clone() };
-    let store = ScyllaStore::new(ScyllaConfig { batch_max_rows: way.batch_max_rows, ..in_flight });
-    let clock = SystemClock::default();
+    let store =
+        ScyllaStore::new(ScyllaConfig { batch_max_rows: way.partition, spread_max_rows: way.spread, ..in_flight });
     runtime().block_on(async {
         let mut first = store.clone();
         first.write(&rows(load, round + 1_000_000, 0, 1)).await.unwrap();
-        let step = ROWS / way.chunks as u64;
-        let chunks: Vec<Deltas> =
-            (0..way.chunks as u64).map(|ix| rows(load, round, ix * step, (ix + 1) * step)).collect();
+        let step = ROWS / way.chunks;
+        let chunks: Vec<Deltas> = (0..way.chunks).map(|ix| rows(load, round, ix * step, (ix + 1) * step)).collect();
         let written: usize = chunks.iter().map(Deltas::rows).sum();
         let (started, own, its) = (clock.monotonic_us(), cpu_ticks("self"), cpu_ticks(&engine));
         let writes = chunks.iter().map(|rows| {
@@ -132,7 +138,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 fn main() {
-    let keyspace = Keyspace(config());
+    let (keyspace, clock) = (Keyspace(config()), SystemClock::new());
     runtime().block_on(migrate::up(&keyspace.0)).unwrap();
     let loads = [
         ("spores", Load::Spores),
@@ -144,7 +150,7 @@ fn main() {
         let mut seen: Vec<Vec<Measured>> = WAYS.iter().map(|_| Vec::new()).collect();
         for round in 0..=ROUNDS {
             for (ix, way) in WAYS.iter().enumerate() {
-                let measured = measure(&keyspace.0, way, load, round * 100 + ix as u64);
+                let measured = measure((&keyspace.0, &clock), way, load, round * 100 + ix as u64);
                 // The first round warms the engine up.
                 if round > 0 {
                     seen[ix].push(measured);

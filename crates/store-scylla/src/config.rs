@@ -38,6 +38,11 @@ pub struct ScyllaConfig {
     pub batch_max_rows: usize,
     /// Rows of one partition go into one request up to this size (default 65,536).
     pub batch_max_bytes: usize,
+    /// The most rows of several partitions in one request, all at home on the same node (default 8: the nodes warn of
+    /// more than 10 partitions); 1 keeps partitions apart.
+    pub spread_max_rows: usize,
+    /// Rows of several partitions go into one request up to this size (default 4,096: the nodes warn of 5,120).
+    pub spread_max_bytes: usize,
 }
 
 impl ScyllaConfig {
@@ -59,6 +64,8 @@ impl ScyllaConfig {
             connections_per_node: 4,
             batch_max_rows: 64,
             batch_max_bytes: 64 << 10,
+            spread_max_rows: 8,
+            spread_max_bytes: 4 << 10,
         }
     }
 

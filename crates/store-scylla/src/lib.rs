@@ -13,8 +13,8 @@
 //! UUIDs `uuid`. Primary keys are in [`layout`]. Rows have no TTL.
 //!
 //! # Operation
-//! Rows of one partition travel in one unlogged batch, others each in a prepared statement that is routed to a node
-//! (and, with ScyllaDB, to the shard) that holds the row.
+//! Rows of one partition travel in one unlogged batch; single ones travel with a few others that lie on the same node
+//! and shard. Every request is prepared and goes to a node (and, with ScyllaDB, to the shard) that holds its rows.
 //!
 //! Writes carry the time of their event. A row that somebody deletes by hand is therefore hidden from every repetition
 //! of its write until the tombstone is collected: to build records again, `TRUNCATE` or use a new keyspace.

@@ -1,6 +1,6 @@
 //! What may be in flight: requests and their memory, over all clones of a store (I8).
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// What is in flight, and the most that ever was.
@@ -14,6 +14,8 @@ pub struct InFlight {
     pub peak_statements: usize,
     /// The most memory at once since the start, in bytes.
     pub peak_bytes: usize,
+    /// Requests sent since the start: rows divided by this are what travels together.
+    pub sent_statements: u64,
 }
 
 /// The limits that clones of a store share.
@@ -25,6 +27,7 @@ pub(crate) struct Limits {
     max_bytes: u32,
     peak_statements: AtomicUsize,
     peak_bytes: AtomicUsize,
+    sent_statements: AtomicU64,
 }
 
 /// Leave to send one request; given back when it is dropped.
@@ -43,6 +46,7 @@ impl Limits {
             max_bytes,
             peak_statements: AtomicUsize::new(0),
             peak_bytes: AtomicUsize::new(0),
+            sent_statements: AtomicU64::new(0),
         }
     }
 
@@ -54,6 +58,7 @@ impl Limits {
             _statement: self.statements.acquire().await.ok(),
             _bytes: self.bytes.acquire_many(bytes).await.ok(),
         };
+        self.sent_statements.fetch_add(1, Ordering::Relaxed);
         let now = self.now();
         self.peak_statements.fetch_max(now.statements, Ordering::Relaxed);
         self.peak_bytes.fetch_max(now.bytes, Ordering::Relaxed);
@@ -67,6 +72,7 @@ impl Limits {
             bytes: self.max_bytes as usize - self.bytes.available_permits(),
             peak_statements: self.peak_statements.load(Ordering::Relaxed),
             peak_bytes: self.peak_bytes.load(Ordering::Relaxed),
+            sent_statements: self.sent_statements.load(Ordering::Relaxed),
         }
     }
 }
@@ -88,7 +94,7 @@ mod tests {
         let large = limits.enter(1_000).await;
         assert!(limits.enter(1).now_or_never().is_none());
         drop(large);
-        let peak = InFlight { statements: 0, bytes: 0, peak_statements: 2, peak_bytes: 100 };
+        let peak = InFlight { peak_statements: 2, peak_bytes: 100, sent_statements: 3, ..InFlight::default() };
         assert_eq!(limits.now(), peak);
     }
 }

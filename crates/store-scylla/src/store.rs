@@ -138,11 +138,13 @@ impl ScyllaStore {
         for delta in &touched {
             tables.push(self.prepared(self.records, delta.table()).await?);
         }
+        let session = self.session().await?;
+        let cluster = session.get_cluster_state();
         let mut requests = Vec::new();
         for (delta, table) in touched.iter().zip(&tables) {
-            requests.extend(write::requests(&self.config, &table.shape, &table.insert, delta)?);
+            requests.extend(write::requests(&self.config, &cluster, &table.shape, &table.insert, delta)?);
         }
-        write::send_all(self.session().await?, &self.limits, &requests).await
+        write::send_all(session, &self.limits, &requests).await
     }
 }
 

@@ -1,5 +1,7 @@
 //! Outages are waited for, say what happened and what to do, and end by themselves (I7).
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
 mod support;
 
 use engines::{Engine, address};

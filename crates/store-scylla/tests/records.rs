@@ -1,5 +1,7 @@
 //! The store against the suite of record stores, and against what the same events make in memory.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
 mod support;
 
 use domain::cell::Cell;
@@ -8,7 +10,6 @@ use domain::fold::records::RECORDS;
 use domain::tables::records::{INTERACTIONS, SPORES};
 use futures_util::future::join_all;
 use pipeline::{RecordStore, StoreError};
-use std::cell::RefCell;
 use store_scylla::{ScyllaConfig, ScyllaStore};
 use support::{digest, events, logical, on_keyspace, stored};
 use testkit::store_suite::{self, tables::SUITE};
@@ -20,8 +21,8 @@ fn passes_the_suite_of_record_stores() {
         let mut store = ScyllaStore::new(config).with_records(&SUITE);
         store.create_tables(&SUITE).await.unwrap();
         store.create_tables(&SUITE).await.unwrap();
-        let reader = RefCell::new(store.clone());
-        let read = async |table| logical(&mut reader.borrow_mut(), &SUITE, table).await;
+        let reader = store.clone();
+        let read = async |table| logical(&mut reader.clone(), &SUITE, table).await;
         store_suite::record_store(&mut store, read).await;
     });
 }
@@ -53,7 +54,7 @@ fn what_was_written_is_what_memory_holds() {
 #[test]
 fn writes_may_be_repeated_reordered_and_interleaved() {
     on_keyspace(|config| async move {
-        let store = ScyllaStore::new(ScyllaConfig { batch_max_rows: 7, ..config });
+        let store = ScyllaStore::new(ScyllaConfig { batch_max_rows: 7, spread_max_rows: 3, ..config });
         let chunks: Vec<Deltas> = (0..6)
             .map(|chunk| events::deltas(events::shuffled(chunk * 150..chunk * 150 + 400, u128::from(chunk))))
             .collect();
@@ -148,6 +149,24 @@ fn a_row_that_is_too_large_for_the_nodes_is_refused_and_the_others_are_written()
         }
         store.write(&sized(1)).await.unwrap();
         assert_eq!(stored(&mut store, &RECORDS, &SPORES).await.len(), 2);
+    });
+}
+
+/// Rows of a partition travel together, and single ones with others of their home; the rows are the same.
+#[test]
+fn rows_travel_together() {
+    on_keyspace(|config| async move {
+        let rows = events::deltas(0..3_000);
+        let mut sent = Vec::new();
+        for (partition, spread) in [(1, 1), (64, 1), (64, 8)] {
+            let limits = ScyllaConfig { batch_max_rows: partition, spread_max_rows: spread, ..config.clone() };
+            let mut store = ScyllaStore::new(limits);
+            store.write(&rows).await.unwrap();
+            sent.push(store.in_flight().sent_statements);
+            assert_holds(&mut store, &rows).await;
+        }
+        assert_eq!(sent[0], rows.rows() as u64);
+        assert!(sent[1] * 3 < sent[0] * 2 && sent[2] * 4 < sent[1], "{sent:?}");
     });
 }
 

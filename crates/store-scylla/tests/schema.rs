@@ -1,5 +1,7 @@
 //! The migrated keyspace against the declarations, migrations down, up again and side by side, and questions.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
 mod support;
 
 use domain::fold::records::RECORDS;

@@ -1,6 +1,7 @@
 //! What the tests share: a keyspace of their own on the engine, dropped at the end, and what it holds.
 
 #![allow(dead_code)] // Each test file uses a part of it.
+#![allow(clippy::unwrap_used, reason = "helpers of tests and benches fail by panicking")]
 
 pub mod events;
 pub mod proxy;
