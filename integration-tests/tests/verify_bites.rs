@@ -3,9 +3,9 @@
 //! `verify` after a change by hand: whatever cell, row or count is touched, the exit status is 1 and the row is named.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "what fails, fails the test")]
 
-use domain::{Projection, Topic};
 use domain::projection::PROJECTIONS;
 use domain::table::Table;
+use domain::{Projection, Topic};
 use embedded::store::physical_name;
 use integration_tests::workload::Workload;
 use integration_tests::{Sporelog, text};
@@ -188,7 +188,8 @@ fn the_event_that_a_row_lacks_is_named() {
         let store = store(&folder);
         let file = before.dir().join(embedded::store::STORE_FILE);
         store.execute("ATTACH DATABASE ?1 AS before", [file.to_string_lossy()]).unwrap();
-        let replace = "DELETE FROM views_v1_contact; INSERT INTO views_v1_contact SELECT * FROM before.views_v1_contact";
+        let replace =
+            "DELETE FROM views_v1_contact; INSERT INTO views_v1_contact SELECT * FROM before.views_v1_contact";
         store.execute_batch(replace).unwrap();
     }
     let printed = bitten(&folder, "views");

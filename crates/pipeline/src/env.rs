@@ -67,11 +67,13 @@ impl<C: Clock, O: Observer> Env<C, O> {
 
     async fn ask<T>(&mut self, question: impl AsyncFn() -> Result<T, ResolveError>) -> Option<T> {
         let cancel = self.cancel.clone();
+        // What is in flight when the worker is told to stop is still asked for, once: the drain deadline bounds it.
+        let drains = cancel.is_cancelled();
         let mut waited = false;
         loop {
             let answer = tokio::select! {
                 biased;
-                () = cancel.cancelled() => return None,
+                () = cancel.cancelled(), if !drains => return None,
                 answer = question() => answer,
             };
             match answer {
@@ -81,6 +83,7 @@ impl<C: Clock, O: Observer> Env<C, O> {
                     }
                     return Some(answer);
                 }
+                Err(_) if drains => return None,
                 Err(error) => self.back_off(Paused::Registry, &error.to_string()).await,
             }
             waited = true;

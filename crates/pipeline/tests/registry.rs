@@ -96,6 +96,12 @@ impl Observer for Said {
     fn ready(&self) {
         self.say("ready");
     }
+
+    fn in_flight(&self, bytes: usize) {
+        if bytes > 0 {
+            self.0.borrow_mut().insert(0, "in flight");
+        }
+    }
 }
 
 /// The same event as another producer frames it: under an id of the registry.
@@ -232,12 +238,32 @@ fn without_a_registry_an_id_is_a_dead_letter() {
     }
 }
 
+/// A batch that is in flight when the worker is told to stop is committed, though its schema is met there for the
+/// first time: a replay ends just so.
+#[test]
+fn what_is_drained_still_learns_its_schema() {
+    local(async {
+        let mut stage = Stage::new(1);
+        stage.ask(Scripted::new(&stage.clock));
+        stage.options.batch_linger_ms = 1 << 40;
+        stage.framed_interactions(0, 3, 7);
+        let said = Said::default();
+        let worker = stage.start_either(false, &said);
+        stage.assign_all(&worker, &VIEWS);
+        stage.until(|| said.0.borrow().contains(&"in flight")).await;
+        assert_eq!(stage.store.counts().total(), 0);
+        worker.stop().await.unwrap();
+        assert_eq!(stage.outcomes(false).await, (3, 0));
+    });
+}
+
 /// A registry that never answers holds no worker when it is to stop, and nothing is committed past the record.
 #[test]
 fn a_silent_registry_does_not_hold_the_worker() {
     for ingest in [false, true] {
         local(async {
             let mut stage = Stage::new(1);
+            stage.options.drain_deadline_ms = 50;
             let registry = stage.ask(Scripted { is_silent: true, ..Scripted::new(&stage.clock) });
             stage.framed_interactions(0, 1, 7);
             let worker = stage.start_either(ingest, &Said::default());
