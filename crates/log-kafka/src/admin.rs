@@ -16,6 +16,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How long to wait before looking again whether a change is seen.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
 /// Compares and changes the topics of a cluster.
 pub struct KafkaAdmin {
     client: Arc<AdminClient<DefaultClientContext>>,
@@ -73,7 +76,25 @@ impl KafkaAdmin {
             }
         }
         self.create(&created).await?;
-        self.configure(&configs).await
+        self.configure(&configs).await?;
+        self.until_seen(plan).await
+    }
+
+    /// Brokers show a change some time after they took it.
+    async fn until_seen(&self, plan: &Plan) -> Result<(), LogError> {
+        let seen = async {
+            loop {
+                let actual = self.describe().await?;
+                if plan.changes.iter().all(|change| is_made(change, &actual)) {
+                    return Ok(());
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        tokio::time::timeout(self.timeout, seen).await.unwrap_or_else(|_| {
+            let text = "the brokers took the changes but do not show them yet: plan again in a while";
+            Err(LogError::Unavailable(text.to_owned()))
+        })
     }
 
     /// Deletes topics with all their records: for tests, whose topics are their own.
@@ -163,6 +184,16 @@ impl KafkaAdmin {
             }
         }
         Ok(())
+    }
+}
+
+fn is_made(change: &Change, actual: &Actual) -> bool {
+    let find = |wanted: Topic| actual.topics.iter().find(|found| found.name == wanted.name());
+    match change {
+        Change::Create(spec) => find(spec.topic).is_some_and(|found| found.partitions == spec.partitions),
+        Change::Configure { topic, name, to, .. } => {
+            find(*topic).is_some_and(|found| found.configs.get(name) == Some(to))
+        }
     }
 }
 

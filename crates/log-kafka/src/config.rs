@@ -221,7 +221,7 @@ impl KafkaConfig {
             .set("partition.assignment.strategy", "cooperative-sticky")
             .set("session.timeout.ms", session.to_string())
             .set("heartbeat.interval.ms", (session / 10).clamp(100, 3_000).to_string())
-            .set("max.poll.interval.ms", (session * 2).max(60_000).to_string())
+            .set("max.poll.interval.ms", (session * 2).max(10_000).to_string())
             .set("enable.partition.eof", "false");
         if let Some(instance) = &self.group_instance_id {
             client.set("group.instance.id", instance);

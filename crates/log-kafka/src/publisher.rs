@@ -145,3 +145,37 @@ impl Publisher for KafkaPublisher {
         failure.map_or(Ok(()), Err)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::KafkaAdmin;
+    use domain::Topic;
+    use domain::topics::{Change, Plan, TopicSpec};
+    use engines::{Engine, address};
+    use pipeline::Headers;
+    use rdkafka::bindings;
+
+    #[tokio::test]
+    #[allow(unsafe_code, reason = "the client's own means of raising such an error in a test")]
+    async fn a_producer_that_is_done_for_is_replaced() {
+        let topic_prefix = format!("test-{}.", uuid::Uuid::now_v7().simple());
+        let config = KafkaConfig { bootstrap: address(Engine::Kafka), topic_prefix, ..KafkaConfig::default() };
+        let admin = KafkaAdmin::new(&config).unwrap();
+        let topic = Topic::PolicyAudit;
+        let spec = TopicSpec { topic, partitions: 1, replication: 1, configs: Default::default(), events: Vec::new() };
+        admin.apply(&Plan { changes: vec![Change::Create(spec)], refusals: Vec::new() }).await.unwrap();
+        let mut publisher = KafkaPublisher::new(&config).unwrap();
+        let record = OutRecord { topic, key: b"k".to_vec(), value: b"v".to_vec(), headers: Headers::default() };
+        publisher.publish(vec![record.clone()]).await.unwrap();
+
+        let producer = publisher.0.producer().unwrap();
+        let code = bindings::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
+        // SAFETY: the producer is held, and the text ends with a zero byte.
+        unsafe { bindings::rd_kafka_test_fatal_error(producer.client().native_ptr(), code, c"made up".as_ptr()) };
+        let failed = publisher.publish(vec![record.clone()]).await;
+        assert!(matches!(&failed, Err(LogError::Unavailable(text)) if text.contains("replaced")), "{failed:?}");
+        publisher.publish(vec![record]).await.unwrap();
+        admin.delete(&[topic]).await.unwrap();
+    }
+}

@@ -30,6 +30,7 @@ mod context;
 mod members;
 mod shared;
 mod thread;
+mod trouble;
 
 use crate::ask::{Ask, blocking};
 use crate::config::KafkaConfig;
@@ -94,6 +95,12 @@ impl KafkaSource {
         let ended = thread::start(consumer.clone(), shared.clone(), config)?;
         let timeout = Duration::from_millis(config.request_timeout_ms);
         Ok(Self { shared, ask: Some(Ask { consumer, names, timeout }), ended })
+    }
+
+    /// The bytes that were read and that the worker has not taken up yet.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        self.shared.state().bytes
     }
 
     async fn ask<T: Send + 'static>(

@@ -2,14 +2,15 @@
 
 use super::context::MemberContext;
 use super::shared::{Fetched, Seek, Shared};
+use super::trouble::Troubles;
 use crate::config::KafkaConfig;
-use crate::error::{code_of, sort};
+use crate::error::sort;
 use crate::ffi;
 use crate::gather::Gather;
 use domain::TopicPartition;
 use pipeline::{Clock as _, LogError, Page};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 use std::collections::BTreeMap;
@@ -26,9 +27,9 @@ const BUSY_US: i64 = 50_000;
 const STALL_US: i64 = 1_000_000;
 /// How often positions are mirrored.
 const MIRROR_US: i64 = 1_000_000;
-/// How often a lasting failure is said again, and a broker that was gone is asked for.
-const REPEAT_US: i64 = 10_000_000;
-const PROBE_US: i64 = 1_000_000;
+/// Any topic will do to see whether a broker answers, and how long it may take.
+const PROBED: &str = "sporelog.deadletter";
+const PROBE: Duration = Duration::from_millis(200);
 /// How much is gathered before it is handed over.
 const PAGE_RECORDS: usize = 16_384;
 const PAGE_BYTES: usize = 1 << 20;
@@ -42,15 +43,6 @@ struct Cursor {
     next: i64,
 }
 
-/// Something that lasts until it is seen to be over.
-struct Trouble {
-    error: String,
-    said_us: i64,
-    probed_us: i64,
-    /// Over when a broker answers; otherwise when something is assigned.
-    down: bool,
-}
-
 struct Poller {
     consumer: Arc<BaseConsumer<MemberContext>>,
     shared: Arc<Shared>,
@@ -61,7 +53,7 @@ struct Poller {
     stalled_us: Option<i64>,
     paused: Vec<TopicPartition>,
     mirrored_us: i64,
-    trouble: Option<Trouble>,
+    trouble: Troubles,
 }
 
 /// Tells that the thread has ended, whichever way.
@@ -95,7 +87,7 @@ pub(super) fn start(
         stalled_us: None,
         paused: Vec::new(),
         mirrored_us: 0,
-        trouble: None,
+        trouble: Troubles::default(),
     };
     let thread = std::thread::Builder::new().name("kafka-poll".to_owned());
     let spawned = thread.spawn(move || {
@@ -225,6 +217,7 @@ impl Poller {
         if !seeks.is_empty() {
             // The worker is awake: whatever it left lying is taken up soon.
             self.resume();
+            self.stalled_us = None;
             self.busy_until_us = self.now_us() + BUSY_US;
         }
         for Seek { tp, offset, reply } in seeks {
@@ -275,7 +268,7 @@ impl Poller {
         drop(state);
         self.resume();
         self.consumer.context().unassign(&self.consumer, &revocation.tps);
-        revocation.tps.iter().for_each(|tp| drop(self.cursors.remove(tp)));
+        self.cursors.retain(|tp, _| !revocation.tps.contains(tp));
         self.shared.news.notify_one();
     }
 
@@ -305,59 +298,22 @@ impl Poller {
     }
 
     fn failed(&mut self, error: &KafkaError) {
-        let context = self.consumer.context();
-        let reason = context.last_error();
-        let sorted = sort(error, format_args!("reading from Kafka: {reason}"));
-        let down = code_of(error) == Some(Code::AllBrokersDown);
-        match (sorted, code_of(error)) {
-            (LogError::Fatal(text), _) => self.say(LogError::Fatal(text)),
-            // One broker of many, and what librdkafka retries by itself.
-            (_, Some(Code::BrokerTransportFailure | Code::Resolve | Code::OperationTimedOut | Code::PollExceeded)) => {
-                tracing::debug!(%error, reason, "retried by the client");
-            }
-            (sorted, _) => {
-                let now_us = self.now_us();
-                let trouble = Trouble { error: text_of(&sorted), said_us: now_us, probed_us: now_us, down };
-                self.trouble = Some(trouble);
-                self.say(sorted);
-            }
+        let (reason, now_us) = (self.consumer.context().last_error(), self.now_us());
+        if let Some(failure) = self.trouble.failed(error, &reason, now_us) {
+            self.say(failure);
+        }
+    }
+
+    fn repeat_trouble(&mut self) {
+        let assigned = || !self.shared.state().members.is_empty();
+        let answers = || self.consumer.client().fetch_metadata(Some(PROBED), PROBE).is_ok();
+        if let Some(failure) = self.trouble.again(self.now_us(), assigned, answers) {
+            self.say(failure);
         }
     }
 
     fn say(&self, failure: LogError) {
         self.shared.state().failure = Some(failure);
         self.shared.news.notify_one();
-    }
-
-    /// Says a lasting trouble again, so that a worker that waits does not look healthy.
-    fn repeat_trouble(&mut self) {
-        let now_us = self.now_us();
-        let Some(trouble) = &mut self.trouble else { return };
-        let over = if !trouble.down {
-            !self.shared.state().members.is_empty()
-        } else if now_us - trouble.probed_us < PROBE_US {
-            false
-        } else {
-            trouble.probed_us = now_us;
-            self.consumer.client().fetch_metadata(Some(PROBED), Duration::from_millis(200)).is_ok()
-        };
-        if over {
-            self.trouble = None;
-        } else if now_us - trouble.said_us >= REPEAT_US {
-            trouble.said_us = now_us;
-            let failure = LogError::Unavailable(trouble.error.clone());
-            self.say(failure);
-        }
-    }
-}
-
-/// Any topic will do to see whether a broker answers.
-const PROBED: &str = "sporelog.deadletter";
-
-/// The sentence of an error, without the frame that `Unavailable` puts around it.
-fn text_of(error: &LogError) -> String {
-    match error {
-        LogError::Unavailable(text) | LogError::Refused(text) | LogError::Fatal(text) => text.clone(),
-        LogError::NotOwner(_) => error.to_string(),
     }
 }
