@@ -1,10 +1,11 @@
 //! Questions to the brokers that block a thread for a round trip: asked beside the worker, under a timeout.
 
-use crate::error::sort;
+use crate::error::{code_of, sort};
 use crate::names::Names;
 use domain::TopicPartition;
-use pipeline::{GroupOffset, LogError, LogRange};
+use pipeline::{Clock as _, GroupOffset, LogError, LogRange, SystemClock};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::{Offset, TopicPartitionList};
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,23 +34,24 @@ pub(crate) async fn blocking<T: Send + 'static>(
 impl<C: ConsumerContext + 'static> Ask<C> {
     /// What the partition's log holds.
     pub(crate) fn range(&self, tp: TopicPartition) -> Result<LogRange, LogError> {
-        let found = self.consumer.fetch_watermarks(&self.names.topic(tp.topic), tp.partition as i32, self.timeout);
+        let (topic, partition) = (self.names.topic(tp.topic), tp.partition as i32);
+        let found = self.patiently(|| self.consumer.fetch_watermarks(&topic, partition, self.timeout));
         let (start, end) = found.map_err(|error| sort(&error, format_args!("asking for the range of {tp}")))?;
         Ok(LogRange { start, end })
     }
 
     /// The first offset appended at or after a time; the end where there is none.
     pub(crate) fn offset_at(&self, tp: TopicPartition, append_time_us: i64) -> Result<i64, LogError> {
-        let doing = format_args!("asking {tp} for the offset of a time").to_string();
-        let failed = |error| sort(&error, &doing);
         let (topic, partition) = (self.names.topic(tp.topic), tp.partition as i32);
-        let mut times = TopicPartitionList::new();
-        times.add_partition_offset(&topic, partition, Offset::Offset(ceil_ms(append_time_us))).map_err(failed)?;
-        let found = self.consumer.offsets_for_times(times, self.timeout).map_err(failed)?;
-        let elem = found.find_partition(&topic, partition);
-        let elem = elem.ok_or_else(|| LogError::Unavailable(format!("{doing}: no answer")))?;
-        elem.error().map_err(failed)?;
-        match elem.offset() {
+        let found = self.patiently(|| {
+            let mut times = TopicPartitionList::new();
+            times.add_partition_offset(&topic, partition, Offset::Offset(ceil_ms(append_time_us)))?;
+            let found = self.consumer.offsets_for_times(times, self.timeout)?;
+            let Some(elem) = found.find_partition(&topic, partition) else { return Ok(Offset::End) };
+            elem.error()?;
+            Ok(elem.offset())
+        });
+        match found.map_err(|error| sort(&error, format_args!("asking {tp} for the offset of a time")))? {
             Offset::Offset(offset) => Ok(offset),
             _ => Ok(self.range(tp)?.end),
         }
@@ -57,25 +59,61 @@ impl<C: ConsumerContext + 'static> Ask<C> {
 
     /// The offsets that the consumer's group has committed.
     pub(crate) fn committed(&self, tps: &[TopicPartition]) -> Result<Vec<GroupOffset>, LogError> {
-        const DOING: &str = "asking for the group's offsets";
-        let mut list = TopicPartitionList::new();
-        for tp in tps {
-            list.add_partition(&self.names.topic(tp.topic), tp.partition as i32);
-        }
         if tps.is_empty() {
             return Ok(Vec::new());
         }
-        let list = self.consumer.committed_offsets(list, self.timeout).map_err(|error| sort(&error, DOING))?;
-        let mut found = Vec::new();
-        for tp in tps {
-            let Some(elem) = list.find_partition(&self.names.topic(tp.topic), tp.partition as i32) else { continue };
-            elem.error().map_err(|error| sort(&error, DOING))?;
-            if let Offset::Offset(next_offset) = elem.offset() {
-                found.push(GroupOffset { tp: *tp, next_offset, metadata: elem.metadata().to_owned() });
+        let found = self.patiently(|| {
+            let mut list = TopicPartitionList::new();
+            for tp in tps {
+                list.add_partition(&self.names.topic(tp.topic), tp.partition as i32);
+            }
+            let list = self.consumer.committed_offsets(list, self.timeout)?;
+            let mut found = Vec::new();
+            for tp in tps {
+                let elem = list.find_partition(&self.names.topic(tp.topic), tp.partition as i32);
+                let Some(elem) = elem else { continue };
+                elem.error()?;
+                if let Offset::Offset(next_offset) = elem.offset() {
+                    found.push(GroupOffset { tp: *tp, next_offset, metadata: elem.metadata().to_owned() });
+                }
+            }
+            Ok(found)
+        });
+        found.map_err(|error| sort(&error, "asking for the group's offsets"))
+    }
+
+    /// Asks again while a leader or coordinator is being chosen, for as long as a request may take.
+    fn patiently<T>(&self, ask: impl Fn() -> KafkaResult<T>) -> KafkaResult<T> {
+        let (clock, limit_us) = (SystemClock::new(), self.timeout.as_micros() as i64);
+        loop {
+            match ask() {
+                Err(error) if is_passing(&error) && clock.monotonic_us() < limit_us => {
+                    // This thread may block, and nothing is there to wait for; an early return only asks sooner.
+                    std::thread::park_timeout(ASK_AGAIN);
+                }
+                answer => return answer,
             }
         }
-        Ok(found)
     }
+}
+
+/// How long to wait before asking again.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Whether it passes by itself: a choice of a leader or coordinator is under way.
+fn is_passing(error: &KafkaError) -> bool {
+    matches!(
+        code_of(error),
+        Some(
+            Code::NotLeaderForPartition
+                | Code::LeaderNotAvailable
+                | Code::OffsetNotAvailable
+                | Code::NotCoordinator
+                | Code::CoordinatorNotAvailable
+                | Code::CoordinatorLoadInProgress
+                | Code::WaitingForCoordinator
+        )
+    )
 }
 
 /// Kafka knows append times in ms: a record of `ms` was appended at or after a time in us iff `ms` is at or above the
