@@ -18,7 +18,7 @@ use support::{Keyspace, config, runtime};
 use uuid::Uuid;
 
 const ROWS: u64 = 20_000;
-const ROUNDS: u64 = 7;
+const ROUNDS: u64 = 5;
 const START_US: i64 = 1_767_225_600_000_000;
 
 /// How to write.

@@ -26,7 +26,7 @@ pub(crate) struct RowRef<'a> {
     written_at: i64,
     /// How many bytes of the key are the partition key.
     partition_bytes: usize,
-    /// About what the row takes in a request.
+    /// About what the row takes in a request, and in the nodes' own count of a batch.
     pub bytes: usize,
 }
 
@@ -124,14 +124,14 @@ impl SerializeRow for RowRef<'_> {
 #[error("the row does not fit its table")]
 struct Misfit;
 
-/// What a cell takes in a request; none where it does not fit the column.
+/// What a cell takes, with the timestamp that the nodes keep beside it; none where it does not fit the column.
 fn size(slot: Slot, cell: &Cell) -> Option<usize> {
     match (slot.ty(), cell) {
         (_, Cell::Null) => Some(0),
-        (Type::Int | Type::TimeUs | Type::Fixed, Cell::Int(_)) | (Type::Double, Cell::Double(_)) => Some(8),
-        (Type::Text | Type::Json, Cell::Text(text)) => Some(text.len()),
-        (Type::Bytes | Type::Bits, Cell::Bytes(bytes)) => Some(bytes.len()),
-        (Type::Uuid, Cell::Uuid(_)) => Some(16),
+        (Type::Int | Type::TimeUs | Type::Fixed, Cell::Int(_)) | (Type::Double, Cell::Double(_)) => Some(8 + 8),
+        (Type::Text | Type::Json, Cell::Text(text)) => Some(8 + text.len()),
+        (Type::Bytes | Type::Bits, Cell::Bytes(bytes)) => Some(8 + bytes.len()),
+        (Type::Uuid, Cell::Uuid(_)) => Some(8 + 16),
         _ => None,
     }
 }
