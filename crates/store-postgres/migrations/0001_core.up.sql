@@ -70,31 +70,43 @@ CREATE FUNCTION now_us() RETURNS bigint LANGUAGE sql STABLE PARALLEL SAFE AS $$
 $$;
 COMMENT ON FUNCTION now_us IS 'Now, in microseconds since 1970.';
 
--- Makes a new table of windows or events store by month of this column: a partitioned table gets its default partition,
--- any other becomes a hypertable with chunks of 30 days, compressed after 90. Nothing is dropped by itself: what a store
--- holds is what the log gives (I1). Called where TimescaleDB is there, so its functions are named in text alone.
-CREATE FUNCTION store_by_month(name text, time_column text, segment_by text) RETURNS void
-LANGUAGE plpgsql AS $function$
+-- What makes a hypertable of a table: chunks of 30 days, compressed after 90. Nothing is dropped by itself: what a store
+-- holds is what the log gives (I1). Upserts into compressed chunks and SQL views with a barrier need TimescaleDB 2.14.
+CREATE FUNCTION hypertable_statements(name text, time_column text, segment_by text) RETURNS SETOF text
+LANGUAGE plpgsql STABLE AS $function$
 DECLARE
-    month_us CONSTANT bigint := 2592000000000;
+    chunk_us CONSTANT bigint := 2592000000000;
     ordered text;
 BEGIN
-    IF (SELECT relkind FROM pg_class WHERE oid = name::regclass) = 'p' THEN
-        EXECUTE format('CREATE TABLE %I PARTITION OF %I DEFAULT', name || '_default', name);
-        RETURN;
-    END IF;
     -- Columns of the key that do not segment compressed rows must order them.
     SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY k.place) INTO ordered
     FROM pg_index AS i, unnest(i.indkey::smallint[]) WITH ORDINALITY AS k (attnum, place)
     JOIN pg_attribute AS a ON a.attrelid = name::regclass AND a.attnum = k.attnum
     WHERE i.indrelid = name::regclass AND i.indisprimary
         AND a.attname <> ALL (string_to_array(replace(segment_by, ' ', ''), ','));
-    EXECUTE format('SELECT create_hypertable(%L::regclass, %L::name, chunk_time_interval => %L::bigint)',
-        name, time_column, month_us);
-    EXECUTE format('SELECT set_integer_now_func(%L::regclass, %L::regproc)', name, 'now_us');
-    EXECUTE format('ALTER TABLE %I SET (timescaledb.compress, timescaledb.compress_segmentby = %L, '
+    RETURN NEXT format('SELECT create_hypertable(%L::regclass, %L::name, chunk_time_interval => %s::bigint)',
+        name, time_column, chunk_us);
+    RETURN NEXT format('SELECT set_integer_now_func(%L::regclass, %L::regproc)', name, 'now_us');
+    RETURN NEXT format('ALTER TABLE %I SET (timescaledb.compress, timescaledb.compress_segmentby = %L, '
         'timescaledb.compress_orderby = %L)', name, segment_by, ordered);
-    EXECUTE format('SELECT add_compression_policy(%L::regclass, %L::bigint)', name, 3 * month_us);
+    RETURN NEXT format('SELECT add_compression_policy(%L::regclass, compress_after => %s::bigint)', name, 3 * chunk_us);
+END
+$function$;
+
+-- Makes a new table of windows or events store by month of this column: a partitioned table gets its default partition,
+-- any other becomes a hypertable.
+CREATE FUNCTION store_by_month(name text, time_column text, segment_by text) RETURNS void
+LANGUAGE plpgsql AS $function$
+DECLARE
+    statement text;
+BEGIN
+    IF (SELECT relkind FROM pg_class WHERE oid = name::regclass) = 'p' THEN
+        EXECUTE format('CREATE TABLE %I PARTITION OF %I DEFAULT', name || '_default', name);
+        RETURN;
+    END IF;
+    FOR statement IN SELECT hypertable_statements(name, time_column, segment_by) LOOP
+        EXECUTE statement;
+    END LOOP;
 END
 $function$;
 
@@ -111,11 +123,11 @@ BEGIN
     IF (SELECT relkind FROM pg_class WHERE oid = parent) <> 'p' OR to_regclass(quote_ident(child)) IS NOT NULL THEN
         RETURN true;
     END IF;
-    PERFORM pg_advisory_xact_lock(hashtextextended('sporelog.ensure_month ' || child, 0));
+    -- One maker at a time; behind the lock, it is seen what the last one made.
+    EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', rest);
     IF to_regclass(quote_ident(child)) IS NOT NULL THEN
         RETURN true;
     END IF;
-    EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', rest);
     EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL) WITH (fillfactor = 85)', child, name);
     EXECUTE format('WITH moved AS (DELETE FROM %I WHERE %I >= %s AND %2$I < %4$s RETURNING *) INSERT INTO %I SELECT * FROM moved',
         rest, time_column, month_start, month_end, child);

@@ -2,6 +2,7 @@
 
 use crate::migrate::PROJECTIONS;
 use crate::schema::{physical_name, slot_doc};
+use domain::table::{Merge, Slot};
 use std::fmt::Write;
 
 /// The statements that comment every declared table, and the SQL view of its name where there is one.
@@ -17,9 +18,26 @@ pub(crate) fn all() -> String {
             for slot in table.slots() {
                 comment(&mut sql, "COLUMN", &format!("{name}.{}", slot.name()), &slot_doc(slot));
             }
+            comment(&mut sql, "VIEW", table.name, table.doc);
+            for column in table.key {
+                comment(&mut sql, "COLUMN", &format!("{}.{}", table.name, column.name), column.doc);
+            }
+            for slot in table.slots().filter(|slot| shown(*slot)) {
+                comment(&mut sql, "COLUMN", &format!("{}.{}", table.name, slot.name()), &view_doc(slot));
+            }
         }
     }
     sql
+}
+
+/// Whether the SQL views show a stored column.
+fn shown(slot: Slot) -> bool {
+    !slot.stamp && !matches!(slot.column.merge, Merge::State(_))
+}
+
+/// Views show fixed-point numbers in units.
+fn view_doc(slot: Slot) -> String {
+    slot_doc(slot).replace(" Unit: millionths.", "").replace("Unit: millionths of ", "Unit: ")
 }
 
 fn comment(sql: &mut String, kind: &str, name: &str, text: &str) {

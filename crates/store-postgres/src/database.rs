@@ -123,7 +123,16 @@ impl Session {
 
     /// The reply, if it comes in time.
     pub(crate) async fn replied<T>(&self, reply: impl Future<Output = Result<T, Error>>) -> Result<T, StoreError> {
-        match tokio::time::timeout(self.reply_timeout, reply).await {
+        self.replied_behind(1, reply).await
+    }
+
+    /// The reply to the last of so many statements that were sent together, if it comes in time.
+    pub(crate) async fn replied_behind<T>(
+        &self,
+        statements: u32,
+        reply: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, StoreError> {
+        match tokio::time::timeout(self.reply_timeout.saturating_mul(statements), reply).await {
             Ok(reply) => reply.sorted(),
             Err(_) => Err(StoreError::Unavailable(no_reply())),
         }

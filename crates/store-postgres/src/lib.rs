@@ -43,7 +43,7 @@ mod reader;
 mod request;
 mod rows;
 mod schema;
-// sql
+pub mod sql;
 mod store;
 mod tls;
 mod write;

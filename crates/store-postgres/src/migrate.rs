@@ -2,7 +2,8 @@
 //!
 //! A migration is reviewed SQL. `{views}` and `{series}` in it stand for what the physical names of that projection
 //! begin with (`views_v1_`): a version v+1 is built beside v. `{by_month:column}` ends a table that is partitioned by
-//! month, or becomes a hypertable; `{schema}` is the schema. Each runs in a transaction together with its record, so a
+//! month, or becomes a hypertable; `{monthly_reader}` and `{monthly_seen}` say how SQL views over such tables keep tenants
+//! apart; `{schema}` is the schema. Each runs in a transaction together with its record, so a
 //! crash leaves it done or not begun; an advisory lock lets one migrator work at a time.
 //!
 //! | the server has | windows and history are |
@@ -54,6 +55,9 @@ static MIGRATIONS: &[Migration] = migrations! {
     1 "0001_core";
     2 "0002_views";
     3 "0003_series";
+    4 "0004_roles";
+    5 "0005_contract";
+    6 "0006_search";
 };
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS schema_migration (
@@ -79,7 +83,14 @@ pub(crate) struct Shape<'a> {
 pub async fn up(config: &PostgresConfig) -> Result<Vec<Known>, StoreError> {
     with_lock(config, async |client| {
         let schema = quoted(&config.schema);
-        client.batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS {schema}")).await.sorted()?;
+        // IF NOT EXISTS alone would ask for the right to create schemas.
+        let there = client.query_one("SELECT to_regnamespace($1) IS NOT NULL", &[&schema]).await.sorted()?;
+        if !there.get::<_, bool>(0) {
+            client
+                .batch_execute(&format!("CREATE SCHEMA {schema}"))
+                .await
+                .map_err(|error| failed("the schema", &error))?;
+        }
         let applied = applied(client).await?;
         let hypertables = hypertables(client).await?;
         if hypertables {
@@ -170,10 +181,18 @@ async fn with_lock<T>(
 
 async fn run(client: &Client, migration: &Migration, statements: &[&str]) -> Result<(), StoreError> {
     let all = format!("BEGIN; {}; COMMIT", statements.join(";\n"));
-    client.batch_execute(&all).await.map_err(|error| {
-        let said = crate::error::store_error(&error);
-        StoreError::Unavailable(format!("migration {} failed: {said}", migration.name))
-    })
+    client.batch_execute(&all).await.map_err(|error| failed(migration.name, &error))
+}
+
+/// An error of a statement that changes the schema. It was rolled back.
+fn failed(what: &str, error: &tokio_postgres::Error) -> StoreError {
+    match error.code().map(tokio_postgres::error::SqlState::code) {
+        Some("42501") => StoreError::Fatal(format!(
+            "{what}: this user may not change the schema ({}): let the owner of the database run `sporelog migrate up`",
+            error.as_db_error().map_or("", |said| said.message())
+        )),
+        _ => StoreError::Unavailable(format!("{what} cannot be migrated: {}", crate::error::store_error(error))),
+    }
 }
 
 async fn applied(client: &Client) -> Result<usize, StoreError> {
@@ -223,9 +242,42 @@ pub(crate) fn render(sql: &str, shape: Shape<'_>) -> String {
     for projection in PROJECTIONS {
         sql = sql.replace(&format!("{{{}}}", projection.name), &prefix(projection));
     }
+    let (reader, seen) = if shape.hypertables {
+        ("WITH (security_barrier)", "sees(tenant)")
+    } else {
+        ("WITH (security_invoker)", "true")
+    };
+    sql = sql.replace("{monthly_reader}", reader).replace("{monthly_seen}", seen);
     for column in ["window_start", "occurred_at"] {
         let by_month = if shape.hypertables { String::new() } else { format!("PARTITION BY RANGE ({column})") };
         sql = sql.replace(&format!("{{by_month:{column}}}"), &by_month);
     }
     sql
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_are_partitions_or_hypertables_and_nothing_is_left_unfilled() {
+        for hypertables in [false, true] {
+            let shape = Shape { schema: "\"public\"", hypertables };
+            let all: String =
+                MIGRATIONS.iter().flat_map(|known| [render(known.up, shape), render(known.down, shape)]).collect();
+            assert_eq!(all.matches("PARTITION BY RANGE (").count(), if hypertables { 0 } else { 11 });
+            assert_eq!(all.matches("WITH (security_barrier)").count(), if hypertables { 11 } else { 0 });
+            assert_eq!(all.matches("sees(tenant)").count(), if hypertables { 11 } else { 0 });
+            assert!(!all.contains("{views}") && !all.contains("{series}") && !all.contains("{schema}"));
+            assert!(!all.contains("{by_month") && !all.contains("{monthly"));
+        }
+    }
+
+    #[test]
+    fn migrations_are_numbered_without_gaps() {
+        for (migration, number) in MIGRATIONS.iter().zip(1..) {
+            assert_eq!(migration.number, number);
+            assert!(migration.name.starts_with(&format!("{number:04}_")));
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Statements, from the declarations.
 
-use crate::schema::{key_type, month_key, physical_name, value_type};
+use crate::schema::{key_type, month_key, physical_name};
 use domain::Projection;
 use domain::table::{KeyColumn, Merge, Slot, Table};
 
@@ -15,7 +15,7 @@ pub(crate) struct TableSql {
     pub slots: Vec<Slot>,
     /// The place in the key of the time by whose month rows are partitioned.
     pub month: Option<usize>,
-    /// Writes rows, a parameter per column: an array of its values.
+    /// Writes rows: one parameter, an array of the row type.
     pub upsert: String,
     /// Reads the slots of the rows under keys, a parameter per key column, in front of each the place of its key.
     pub load: String,
@@ -49,18 +49,19 @@ impl TableSql {
         let keys: Vec<&str> = key.iter().map(|column| column.name).collect();
         let names: Vec<String> = slots.iter().map(Slot::name).collect();
         let key_types = key.iter().map(|column| key_type(column.ty));
-        let types: Vec<&str> = key_types.clone().chain(slots.iter().map(|slot| value_type(slot.ty()))).collect();
         let (keys_list, slots_list) = (keys.join(", "), names.join(", "));
         let replace = table.has_state();
         let set: Vec<String> =
             slots.iter().zip(&names).map(|(slot, name)| format!("{name} = {}", merged(*slot, name, replace))).collect();
         let equals: Vec<String> = keys.iter().map(|key| format!("t.{key} = k.{key}")).collect();
+        let given: Vec<String> =
+            keys.iter().copied().chain(names.iter().map(String::as_str)).map(|name| format!("r.{name}")).collect();
         let fields: Vec<String> = names.iter().map(|name| format!("t.{name}")).collect();
         Self {
             upsert: format!(
-                "INSERT INTO {name} AS t ({keys_list}, {slots_list}) SELECT * FROM unnest({}) \
+                "INSERT INTO {name} AS t ({keys_list}, {slots_list}) SELECT {} FROM unnest($1::{name}[]) AS r \
                  ON CONFLICT ({keys_list}) DO UPDATE SET {}",
-                arrays(types.iter().copied()),
+                given.join(", "),
                 set.join(", ")
             ),
             load: format!(

@@ -1,7 +1,17 @@
-//! Columns of a batch as arrays, and rows back as cells.
+//! Rows of a batch as one array, and rows back as cells.
 //!
-//! A column goes out as one binary array, written straight from the deltas: nothing is allocated per cell.
+//! The rows of a table go out as one binary array of its row type, written straight from the deltas: nothing is allocated
+//! per cell. Measured against the alternatives on batches of 10,000 and 100,000 rows, in one run each (time of a commit;
+//! `contact` has 11 columns, `spore` 25, `agent` 68):
+//!
+//! | table | an array per column | COPY into a temporary table, then INSERT ... SELECT | one array of rows |
+//! |---|---|---|---|
+//! | `contact` | 1 | 1.01 and 0.93 | 1.11 and 0.76 |
+//! | `spore` | 1 | 0.93 and 4.22 | 0.88 and 0.78 |
+//! | `agent_presence` | 1 | 1.05 and 2.06 | 1.08 and 1.05 |
+//! | `agent` | 1 | 0.57 and 3.25 | 0.57 and 0.67 |
 
+use crate::request::TableSql;
 use bytes::{BufMut, BytesMut};
 use domain::cell::{Cell, KeyPart, KeyWriter, take_key_part};
 use domain::delta::TableDelta;
@@ -10,10 +20,12 @@ use pipeline::StoreError;
 use std::error::Error;
 use std::ops::Range;
 use tokio_postgres::Row;
-use tokio_postgres::types::{FromSql, IsNull, ToSql, Type as PgType, to_sql_checked};
+use tokio_postgres::types::{FromSql, IsNull, Kind, ToSql, Type as PgType, to_sql_checked};
 use uuid::Uuid;
 
-type Encoded = Result<IsNull, Box<dyn Error + Sync + Send>>;
+type Unsent = Box<dyn Error + Sync + Send>;
+type Encoded = Result<IsNull, Unsent>;
+type Put = Result<(), Unsent>;
 
 /// The keys of some rows, split into columns once.
 #[derive(Debug)]
@@ -70,11 +82,7 @@ impl ToSql for KeyArray<'_, '_> {
     fn to_sql(&self, ty: &PgType, out: &mut BytesMut) -> Encoded {
         array(ty, self.rows.len(), false, out)?;
         for row in self.rows.clone() {
-            match self.keys.part(row, self.ix) {
-                KeyPart::Text(text) => sized(text.as_bytes(), out)?,
-                KeyPart::Int(value) => sized(&value.to_be_bytes(), out)?,
-                KeyPart::Uuid(uuid) => sized(uuid.as_bytes(), out)?,
-            }
+            key_part(self.keys.part(row, self.ix), out)?;
         }
         Ok(IsNull::No)
     }
@@ -86,34 +94,58 @@ impl ToSql for KeyArray<'_, '_> {
     to_sql_checked!();
 }
 
-/// One value column of a batch as a parameter.
+/// Rows of a table as one parameter: an array of the table's row type. A column that is not declared (the server derives
+/// it) is null.
 #[derive(Debug)]
-pub(crate) struct CellArray<'d> {
-    pub delta: &'d TableDelta,
-    /// The rows, in key order.
-    pub order: &'d [usize],
-    pub ix: usize,
-    pub ty: Type,
+pub(crate) struct RowArray<'b, 'a> {
+    pub delta: &'a TableDelta,
+    pub sql: &'a TableSql,
+    pub keys: &'b Keys<'a>,
+    /// All rows of the delta in key order, as the keys are.
+    pub order: &'b [usize],
+    /// Those of them that are sent.
+    pub rows: Range<usize>,
 }
 
-impl ToSql for CellArray<'_> {
+/// Where a field of the row type comes from.
+#[derive(Clone, Copy)]
+enum From {
+    Key(usize),
+    Slot(usize, Type),
+    Nowhere,
+}
+
+impl RowArray<'_, '_> {
+    fn from(&self, field: &str) -> From {
+        let key = self.sql.key.iter().position(|column| column.name == field).map(From::Key);
+        let slot = || {
+            let ix = self.sql.slots.iter().position(|slot| slot.name() == field);
+            ix.map(|ix| From::Slot(ix, self.sql.slots[ix].ty()))
+        };
+        key.or_else(slot).unwrap_or(From::Nowhere)
+    }
+}
+
+impl ToSql for RowArray<'_, '_> {
     fn to_sql(&self, ty: &PgType, out: &mut BytesMut) -> Encoded {
-        array(ty, self.order.len(), true, out)?;
-        for row in self.order {
-            match (&self.delta.cells(*row)[self.ix], self.ty) {
-                (Cell::Null, _) => out.put_i32(-1),
-                (Cell::Int(value), Type::Int | Type::TimeUs | Type::Fixed) => sized(&value.to_be_bytes(), out)?,
-                (Cell::Double(value), Type::Double) => sized(&value.to_be_bytes(), out)?,
-                (Cell::Text(text), Type::Text | Type::Json) => sized(text.as_bytes(), out)?,
-                (Cell::Bytes(bytes), Type::Bytes) => sized(bytes, out)?,
-                (Cell::Bytes(bytes), Type::Bits) => {
-                    out.put_i32(i32::try_from(bytes.len() + 4)?);
-                    out.put_i32(i32::try_from(bytes.len() * 8)?);
-                    out.put_slice(bytes);
+        let row_type = array(ty, self.rows.len(), false, out)?;
+        let Kind::Composite(fields) = row_type.kind() else { return Err(format!("{row_type} is no row").into()) };
+        let fields: Vec<(u32, From)> =
+            fields.iter().map(|field| (field.type_().oid(), self.from(field.name()))).collect();
+        for row in self.rows.clone() {
+            let start = out.len();
+            out.put_i32(0);
+            out.put_i32(i32::try_from(fields.len())?);
+            for (oid, from) in &fields {
+                out.put_u32(*oid);
+                match *from {
+                    From::Key(ix) => key_part(self.keys.part(row, ix), out)?,
+                    From::Slot(ix, ty) => cell(&self.delta.cells(self.order[row])[ix], ty, out)?,
+                    From::Nowhere => out.put_i32(-1),
                 }
-                (Cell::Uuid(uuid), Type::Uuid) => sized(uuid.as_bytes(), out)?,
-                (other, ty) => return Err(format!("{other:?} is no {ty:?}").into()),
             }
+            let length = i32::try_from(out.len() - start - 4)?;
+            out[start..start + 4].copy_from_slice(&length.to_be_bytes());
         }
         Ok(IsNull::No)
     }
@@ -123,21 +155,47 @@ impl ToSql for CellArray<'_> {
     }
 
     to_sql_checked!();
+}
+
+fn key_part(part: KeyPart<'_>, out: &mut BytesMut) -> Put {
+    match part {
+        KeyPart::Text(text) => sized(text.as_bytes(), out),
+        KeyPart::Int(value) => sized(&value.to_be_bytes(), out),
+        KeyPart::Uuid(uuid) => sized(uuid.as_bytes(), out),
+    }
+}
+
+/// A cell, whose type [`check_types`] has looked at.
+fn cell(cell: &Cell, ty: Type, out: &mut BytesMut) -> Put {
+    match cell {
+        Cell::Null => out.put_i32(-1),
+        Cell::Int(value) => sized(&value.to_be_bytes(), out)?,
+        Cell::Double(value) => sized(&value.to_be_bytes(), out)?,
+        Cell::Text(text) => sized(text.as_bytes(), out)?,
+        Cell::Bytes(bytes) if ty == Type::Bits => {
+            out.put_i32(i32::try_from(bytes.len() + 4)?);
+            out.put_i32(i32::try_from(bytes.len() * 8)?);
+            out.put_slice(bytes);
+        }
+        Cell::Bytes(bytes) => sized(bytes, out)?,
+        Cell::Uuid(uuid) => sized(uuid.as_bytes(), out)?,
+    }
+    Ok(())
 }
 
 /// Refuses a cell that is not of its column's type, before anything is sent.
 pub(crate) fn check_types(delta: &TableDelta, slots: &[Slot]) -> Result<(), StoreError> {
     for row in 0..delta.len() {
         for (cell, slot) in delta.cells(row).iter().zip(slots) {
-            let fits = match (cell, slot.ty()) {
+            let fits = matches!(
+                (cell, slot.ty()),
                 (Cell::Null, _)
-                | (Cell::Int(_), Type::Int | Type::TimeUs | Type::Fixed)
-                | (Cell::Double(_), Type::Double)
-                | (Cell::Text(_), Type::Text | Type::Json)
-                | (Cell::Bytes(_), Type::Bytes | Type::Bits)
-                | (Cell::Uuid(_), Type::Uuid) => true,
-                _ => false,
-            };
+                    | (Cell::Int(_), Type::Int | Type::TimeUs | Type::Fixed)
+                    | (Cell::Double(_), Type::Double)
+                    | (Cell::Text(_), Type::Text | Type::Json)
+                    | (Cell::Bytes(_), Type::Bytes | Type::Bits)
+                    | (Cell::Uuid(_), Type::Uuid)
+            );
             if !fits {
                 let (table, column, ty) = (delta.table().name, slot.name(), slot.ty());
                 return Err(StoreError::Refused(format!("a value for {table}.{column} is no {ty:?}")));
@@ -147,18 +205,18 @@ pub(crate) fn check_types(delta: &TableDelta, slots: &[Slot]) -> Result<(), Stor
     Ok(())
 }
 
-/// The head of a one-dimensional array.
-fn array(ty: &PgType, len: usize, nulls: bool, out: &mut BytesMut) -> Result<(), Box<dyn Error + Sync + Send>> {
-    let tokio_postgres::types::Kind::Array(member) = ty.kind() else { return Err(format!("{ty} is no array").into()) };
+/// The head of a one-dimensional array; gives back the type of its members.
+fn array<'t>(ty: &'t PgType, len: usize, nulls: bool, out: &mut BytesMut) -> Result<&'t PgType, Unsent> {
+    let Kind::Array(member) = ty.kind() else { return Err(format!("{ty} is no array").into()) };
     out.put_i32(1);
     out.put_i32(i32::from(nulls));
     out.put_u32(member.oid());
     out.put_i32(i32::try_from(len)?);
     out.put_i32(1);
-    Ok(())
+    Ok(member)
 }
 
-fn sized(bytes: &[u8], out: &mut BytesMut) -> Result<(), Box<dyn Error + Sync + Send>> {
+fn sized(bytes: &[u8], out: &mut BytesMut) -> Put {
     out.put_i32(i32::try_from(bytes.len())?);
     out.put_slice(bytes);
     Ok(())
@@ -168,7 +226,7 @@ fn sized(bytes: &[u8], out: &mut BytesMut) -> Result<(), Box<dyn Error + Sync + 
 struct Bits(Vec<u8>);
 
 impl<'a> FromSql<'a> for Bits {
-    fn from_sql(_: &PgType, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
+    fn from_sql(_: &PgType, raw: &'a [u8]) -> Result<Self, Unsent> {
         raw.get(4..).map(|bytes| Self(bytes.to_vec())).ok_or_else(|| "a bit map without a length".into())
     }
 
@@ -181,7 +239,7 @@ impl<'a> FromSql<'a> for Bits {
 struct JsonText(String);
 
 impl<'a> FromSql<'a> for JsonText {
-    fn from_sql(_: &PgType, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
+    fn from_sql(_: &PgType, raw: &'a [u8]) -> Result<Self, Unsent> {
         Ok(Self(std::str::from_utf8(raw)?.to_owned()))
     }
 

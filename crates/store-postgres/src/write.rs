@@ -7,7 +7,7 @@ use crate::database::Session;
 use crate::error::{commit_error, no_reply};
 use crate::month::Months;
 use crate::request::{ADVANCE, ProjectionSql, RAISE_MARKS, TableSql};
-use crate::rows::{CellArray, Keys, check_types};
+use crate::rows::{Keys, RowArray, check_types};
 use domain::cell::Cell;
 use domain::delta::TableDelta;
 use domain::{Topic, TopicPartition};
@@ -47,11 +47,11 @@ pub(crate) async fn commit(
     let (advance, raise) = (session.prepared(ADVANCE).await?, session.prepared(RAISE_MARKS).await?);
     let client = session.client()?;
     session.replied(client.batch_execute("BEGIN")).await?;
-    let positions = session.replied(moved(client, &advance, flush));
-    let marks = session.replied(raise_marks(client, &raise, flush));
+    let positions = session.replied_behind(1, moved(client, &advance, flush));
+    let marks = session.replied_behind(2, raise_marks(client, &raise, flush));
     let chunks = batches.iter().flat_map(|batch| batch.chunks.iter().map(move |rows| (batch, rows.clone())));
     let rows = stream::iter(chunks)
-        .map(|(batch, rows)| session.replied(upsert(client, batch, rows)))
+        .map(|(batch, rows)| session.replied_behind(2 + IN_FLIGHT as u32, upsert(client, batch, rows)))
         .buffered(IN_FLIGHT)
         .try_collect::<()>();
     let (moved, marks, rows) = future::join3(positions, marks, rows).await;
@@ -104,15 +104,8 @@ fn chunks(delta: &TableDelta, order: &[usize]) -> Vec<Range<usize>> {
 }
 
 async fn upsert(client: &Client, batch: &Batch<'_>, rows: Range<usize>) -> Result<(), tokio_postgres::Error> {
-    let Batch { delta, sql, keys, .. } = batch;
-    let mut columns: Vec<Box<dyn ToSql + Sync + '_>> = Vec::with_capacity(sql.key.len() + sql.slots.len());
-    for ix in 0..sql.key.len() {
-        columns.push(Box::new(keys.column(ix, rows.clone())));
-    }
-    for (ix, slot) in sql.slots.iter().enumerate() {
-        columns.push(Box::new(CellArray { delta, order: &batch.order[rows.clone()], ix, ty: slot.ty() }));
-    }
-    client.execute_raw(&batch.statement, columns).await.map(drop)
+    let Batch { delta, sql, keys, order, .. } = batch;
+    client.execute(&batch.statement, &[&RowArray { delta, sql, keys, order, rows }]).await.map(drop)
 }
 
 /// Moves the positions; those that moved come back.

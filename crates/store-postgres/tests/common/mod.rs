@@ -68,7 +68,16 @@ impl Scratch {
 
 /// Writes rows under a fresh claim of partition 0 of a topic.
 pub async fn put(store: &mut PostgresStore, projection: &Projection, rows: &Deltas) -> Result<(), StoreError> {
-    let tp = TopicPartition::new(Topic::SacredMessages, 0);
+    put_at(store, projection, TopicPartition::new(Topic::SacredMessages, 0), rows).await
+}
+
+/// Writes rows under a fresh claim of a partition.
+pub async fn put_at(
+    store: &mut PostgresStore,
+    projection: &Projection,
+    tp: TopicPartition,
+    rows: &Deltas,
+) -> Result<(), StoreError> {
     let claimed = store.claim(projection, &[tp]).await.unwrap()[0];
     let from = claimed.position.map(|position| position.next_offset);
     let mut to = claimed.position.unwrap_or(Position::start(tp, 0));

@@ -1,0 +1,248 @@
+//! What a worker is told when something fails, and that nothing is half done.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{Scratch, put, with_database};
+use domain::cell::Cell;
+use domain::delta::Deltas;
+use domain::fold::views::VIEWS;
+use domain::tables::views::CONTACT;
+use domain::{Topic, TopicPartition};
+use pipeline::{Advance, Flush, Position, RowStore as _, StoreError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use store_postgres::{Database, PostgresConfig, PostgresStore};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+const TP: TopicPartition = TopicPartition::new(Topic::SacredMessages, 0);
+
+fn one_more() -> Deltas {
+    let mut rows = Deltas::new(VIEWS.tables);
+    let mut row = rows.row(&CONTACT, |key| {
+        key.text("t").text("a").text("b");
+    });
+    row.add("interactions", 1);
+    rows
+}
+
+fn store(config: PostgresConfig) -> PostgresStore {
+    PostgresStore::new(Database::new(config).unwrap())
+}
+
+/// Commits one interaction from a position that is read first, under a claim of its own.
+async fn step(store: &mut PostgresStore, before_commit: &dyn Fn()) -> Result<(), StoreError> {
+    let claimed = store.claim(&VIEWS, &[TP]).await?[0];
+    let (from, start) = (claimed.position.map(|held| held.next_offset), Position::start(TP, 0));
+    let mut to = Position { epoch: claimed.epoch, ..claimed.position.unwrap_or(start) };
+    to.next_offset += 1;
+    to.counts.applied += 1;
+    let (advances, rows) = ([Advance { from, to }], one_more());
+    store.commit(&Flush { projection: &VIEWS, advances: &advances, marks: &[], rows: &rows, before_commit }).await
+}
+
+async fn next_offset(store: &mut PostgresStore) -> i64 {
+    store.positions(&VIEWS, &[TP]).await.unwrap().first().map_or(0, |position| position.next_offset)
+}
+
+fn told(error: &StoreError, text: &str) {
+    assert!(matches!(error, StoreError::Unavailable(said) if said.contains(text)), "{error:?}, not: {text}");
+}
+
+#[test]
+fn a_held_lock_and_a_slow_statement_are_outages() {
+    let scratch = Scratch::migrated();
+    scratch.runtime.block_on(async {
+        step(&mut store(scratch.config.clone()), &|| ()).await.unwrap();
+        let holder = common::connect(&scratch.config.url).await;
+        holder.batch_execute("BEGIN; SELECT * FROM position FOR UPDATE").await.unwrap();
+        let mut hasty = store(PostgresConfig { lock_timeout_ms: 200, ..scratch.config.clone() });
+        told(&step(&mut hasty, &|| ()).await.unwrap_err(), "another transaction holds the lock");
+        let mut slow = store(PostgresConfig { statement_timeout_ms: 200, ..scratch.config.clone() });
+        told(&step(&mut slow, &|| ()).await.unwrap_err(), "longer than postgres.statement_timeout_ms");
+        holder.batch_execute("ROLLBACK").await.unwrap();
+        step(&mut hasty, &|| ()).await.unwrap();
+        step(&mut slow, &|| ()).await.unwrap();
+        assert_eq!(next_offset(&mut slow).await, 3);
+    });
+}
+
+#[test]
+fn what_is_missing_or_down_is_an_outage_that_says_what_to_do() {
+    let scratch = Scratch::empty();
+    scratch.runtime.block_on(async {
+        let config = scratch.config.clone();
+        told(&step(&mut store(config.clone()), &|| ()).await.unwrap_err(), "sporelog migrate up");
+        let nowhere = with_database(&config.url, "no_such_database");
+        told(&step(&mut store(PostgresConfig::new(nowhere)), &|| ()).await.unwrap_err(), "create it, or correct");
+        let closed = PostgresConfig::new("postgres://nobody@127.0.0.1:1/nothing");
+        told(&step(&mut store(closed), &|| ()).await.unwrap_err(), "error connecting to server");
+        let small = Database::new(PostgresConfig { pool_max: 1, acquire_timeout_ms: 100, ..config }).unwrap();
+        small.ping().await.unwrap();
+        assert_eq!((small.status().open, small.status().available, small.status().max), (1, 1, 1));
+    });
+}
+
+#[test]
+fn a_pool_that_is_in_use_is_an_outage() {
+    let scratch = Scratch::migrated();
+    scratch.runtime.block_on(async {
+        let config = PostgresConfig { pool_max: 1, acquire_timeout_ms: 100, ..scratch.config.clone() };
+        let database = Database::new(config).unwrap();
+        let reader = store_postgres::Reader::begin(&database).await.unwrap();
+        let mut store = PostgresStore::new(database.clone());
+        told(&step(&mut store, &|| ()).await.unwrap_err(), "raise postgres.pool_max");
+        reader.close().await;
+        step(&mut store, &|| ()).await.unwrap();
+    });
+}
+
+#[test]
+fn sqlstates_are_sorted_and_a_refused_row_leaves_nothing() {
+    let scratch = Scratch::migrated();
+    scratch.ask(
+        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            RAISE EXCEPTION 'so it was said' USING ERRCODE = current_setting('test.code', true); END $$;
+         CREATE TRIGGER fail BEFORE INSERT ON views_v1_contact FOR EACH ROW
+            WHEN (coalesce(current_setting('test.code', true), '') <> '') EXECUTE FUNCTION fail()",
+    );
+    let codes = [
+        ("22003", None),
+        ("23514", None),
+        ("54000", None),
+        ("40P01", Some("waited for each other")),
+        ("40001", Some("another transaction was first")),
+        ("53100", Some("free some space")),
+        ("53300", Some("max_connections")),
+        ("25006", Some("only reads")),
+        ("57P01", Some("shutting down")),
+        ("42501", Some("GRANT sporelog_worker")),
+        ("42P01", Some("migrate up")),
+        ("XX000", Some("so it was said, SQLSTATE XX000")),
+        ("0A000", Some("so it was said")),
+    ];
+    for (code, advice) in codes {
+        scratch.ask(&format!(
+            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET test.code = ''{code}''', current_database()); END $$"
+        ));
+        let mut store = scratch.store();
+        let error = scratch.runtime.block_on(step(&mut store, &|| ())).unwrap_err();
+        match advice {
+            Some(advice) => told(&error, advice),
+            None => assert!(matches!(&error, StoreError::Refused(said) if said.contains(code)), "{code}: {error:?}"),
+        }
+        assert_eq!(scratch.runtime.block_on(next_offset(&mut store)), 0, "{code}");
+    }
+    let mut rows = one_more();
+    let mut row = rows.row(&CONTACT, |key| {
+        key.text("t").text("a").text("b");
+    });
+    row.merge("interactions", Cell::Int(i64::MAX));
+    scratch.ask("DROP TRIGGER fail ON views_v1_contact");
+    let mut store = scratch.store();
+    scratch.put(&mut store, &VIEWS, &rows).unwrap();
+    let error = scratch.put(&mut store, &VIEWS, &rows).unwrap_err();
+    assert!(matches!(&error, StoreError::Refused(said) if said.contains("out of range")), "{error:?}");
+}
+
+/// I3: whatever the interleaving, every committed interaction is counted once.
+#[test]
+fn workers_that_take_over_from_each_other_count_everything_once() {
+    let scratch = Scratch::migrated();
+    let committed = scratch.runtime.block_on(async {
+        let local = tokio::task::LocalSet::new();
+        let workers: Vec<_> = (0..4)
+            .map(|_| {
+                let mut store = store(scratch.config.clone());
+                local.spawn_local(async move {
+                    let mut committed = 0;
+                    for _ in 0..40 {
+                        match step(&mut store, &|| ()).await {
+                            Ok(()) => committed += 1,
+                            Err(StoreError::Fenced(lost)) => assert_eq!(lost, [TP]),
+                            Err(error) => panic!("{error:?}"),
+                        }
+                    }
+                    committed
+                })
+            })
+            .collect();
+        local
+            .run_until(async {
+                let mut sum = 0;
+                for worker in workers {
+                    sum += worker.await.unwrap();
+                }
+                sum
+            })
+            .await
+    });
+    let found = scratch.ask("SELECT next_offset, applied FROM position");
+    assert_eq!(found, [format!("{committed} {committed}")]);
+    assert_eq!(scratch.ask("SELECT interactions FROM contact"), [committed.to_string()]);
+    assert!(committed > 0);
+}
+
+/// What a forwarder does with the next bytes of the client.
+const FORWARD: u8 = 0;
+const CUT_BEFORE: u8 = 1;
+const CUT_BEHIND: u8 = 2;
+
+/// Forwards connections to the server, until it is told to cut one.
+async fn forward(server: String, mode: Arc<AtomicU8>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let server = TcpStream::connect(&server).await.unwrap();
+            tokio::spawn(carry(client, server, Arc::clone(&mode)));
+        }
+    });
+    port
+}
+
+async fn carry(client: TcpStream, server: TcpStream, mode: Arc<AtomicU8>) {
+    let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
+        (client.into_split(), server.into_split());
+    let back = tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
+    let mut bytes = vec![0; 1 << 16];
+    while let Ok(length @ 1..) = from_client.read(&mut bytes).await {
+        match mode.load(Ordering::SeqCst) {
+            CUT_BEFORE => break,
+            CUT_BEHIND => {
+                back.abort();
+                to_server.write_all(&bytes[..length]).await.unwrap();
+                break;
+            }
+            _ => to_server.write_all(&bytes[..length]).await.unwrap(),
+        }
+    }
+    back.abort();
+}
+
+#[test]
+fn a_commit_without_a_reply_is_unknown_and_the_position_tells() {
+    let scratch = Scratch::migrated();
+    scratch.runtime.block_on(async {
+        let (scheme, rest) = scratch.config.url.split_once("://").unwrap();
+        let (user, host) = rest.split_once('@').unwrap();
+        let (host, database) = host.split_once('/').unwrap();
+        let mode = Arc::new(AtomicU8::new(FORWARD));
+        let port = forward(host.to_owned(), Arc::clone(&mode)).await;
+        let url = format!("{scheme}://{user}@127.0.0.1:{port}/{database}");
+        let mut store = store(PostgresConfig::new(url));
+        let mut direct = self::store(scratch.config.clone());
+        for (cut, committed) in [(CUT_BEFORE, 0), (CUT_BEHIND, 1)] {
+            let error = step(&mut store, &|| mode.store(cut, Ordering::SeqCst)).await.unwrap_err();
+            assert!(matches!(error, StoreError::Unknown(_)), "{error:?}");
+            mode.store(FORWARD, Ordering::SeqCst);
+            // A claim waits for the lost transaction, whatever becomes of it.
+            direct.claim(&VIEWS, &[TP]).await.unwrap();
+            assert_eq!(next_offset(&mut store).await, committed, "{cut}");
+        }
+        put(&mut store, &VIEWS, &one_more()).await.unwrap();
+        assert_eq!(next_offset(&mut store).await, 2);
+    });
+}
