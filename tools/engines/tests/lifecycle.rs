@@ -9,7 +9,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use support::cql::cql;
-use support::{alive, consume, creating, pids, produce, until};
+use support::{alive, consume, creating, produce, until};
 
 /// What a server answers to a request after which it closes the connection.
 fn ask(address: SocketAddr, request: &str) -> String {
@@ -88,22 +88,20 @@ fn every_engine_keeps_its_data_over_a_kill_and_leaves_nothing_behind() {
 
 #[test]
 fn two_sets_run_side_by_side() {
-    let engines = [Engine::Postgres, Engine::Redis];
-    let options = SetOptions { kafka: Some(creating(1)), ..SetOptions::of(&engines) };
+    let options = SetOptions::of(&[Engine::Postgres, Engine::Redis]);
     let sets = [Set::start(&options).unwrap(), Set::start(&options).unwrap()];
     for (ix, set) in sets.iter().enumerate() {
-        produce(&set.kafka.as_ref().unwrap().bootstrap(), "mine", &ix.to_string());
         set.postgres.as_ref().unwrap().sql(&format!("create table mine as select {ix} as ix")).unwrap();
     }
     for (ix, set) in sets.iter().enumerate() {
-        assert_eq!(consume(&set.kafka.as_ref().unwrap().bootstrap(), "mine"), [ix.to_string()]);
         assert_eq!(set.postgres.as_ref().unwrap().sql("select ix from mine").unwrap(), ix.to_string());
     }
     let [one, other] = sets;
-    let gone = pids(one.kafka.as_ref().unwrap());
+    let gone = [one.postgres.as_deref().unwrap(), one.redis.as_deref().unwrap()].map(|node| node.pid().unwrap());
     drop(one);
     assert!(!gone.iter().any(|pid| alive(*pid)));
     assert_eq!(other.postgres.as_ref().unwrap().sql("select 1").unwrap(), "1");
+    assert_eq!(ask(other.redis.as_ref().unwrap().address(), "PING\r\nQUIT\r\n"), "+PONG\r\n+OK\r\n");
 }
 
 #[test]

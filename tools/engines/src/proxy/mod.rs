@@ -11,6 +11,7 @@ use pump::relay;
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -24,10 +25,15 @@ use tokio_util::sync::CancellationToken;
 struct Faults {
     delay: Duration,
     blackhole: bool,
+    /// The reply to a request that contains these bytes is lost, and the connection with it.
+    lose_reply_to: Option<&'static [u8]>,
 }
 
 /// Open connections, by the peer that opened them.
 type Connections = Arc<Mutex<HashMap<SocketAddr, CancellationToken>>>;
+
+/// Where the server is, and the count of its replies that were lost.
+type Upstream = (SocketAddr, Arc<AtomicU64>);
 
 /// To listen or not, and whom to tell that it is so.
 type Listening = (bool, std::sync::mpsc::Sender<io::Result<()>>);
@@ -37,6 +43,7 @@ type Listening = (bool, std::sync::mpsc::Sender<io::Result<()>>);
 pub struct Proxy {
     port: Port,
     faults: watch::Sender<Faults>,
+    lost: Arc<AtomicU64>,
     connections: Connections,
     /// `None` while it is being dropped.
     listening: Option<mpsc::UnboundedSender<Listening>>,
@@ -53,11 +60,12 @@ impl Proxy {
         let connections = Connections::default();
         let (faults, seen) = watch::channel(Faults::default());
         let (listening, orders) = mpsc::unbounded_channel();
-        let serve = serve(port.address(), upstream, orders, seen, connections.clone());
+        let lost = Arc::<AtomicU64>::default();
+        let serve = serve(port.address(), (upstream, lost.clone()), orders, seen, connections.clone());
         let runtime = Builder::new_current_thread().enable_all().build().context("cannot start a proxy")?;
         let thread = std::thread::Builder::new().name("proxy".to_owned());
         let thread = thread.spawn(move || run(runtime, serve)).context("cannot start a proxy")?;
-        let proxy = Self { port, faults, connections, listening: Some(listening), thread: Some(thread) };
+        let proxy = Self { port, faults, lost, connections, listening: Some(listening), thread: Some(thread) };
         proxy.refuse(false)?;
         Ok(proxy)
     }
@@ -107,6 +115,18 @@ impl Proxy {
         self.faults.send_modify(|faults| faults.blackhole = blackhole);
     }
 
+    /// From now on, resets a connection instead of passing on what the server answers to a request that contains these
+    /// bytes: the server has done what it was asked, and the client cannot know. None: no longer.
+    pub fn lose_reply_to(&self, request: Option<&'static [u8]>) {
+        self.faults.send_modify(|faults| faults.lose_reply_to = request);
+    }
+
+    /// How many replies were lost so far.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
     fn open(&self) -> MutexGuard<'_, HashMap<SocketAddr, CancellationToken>> {
         lock(&self.connections)
     }
@@ -132,7 +152,7 @@ fn run(runtime: Runtime, serve: impl Future<Output = ()>) {
 
 async fn serve(
     address: SocketAddr,
-    upstream: SocketAddr,
+    upstream: Upstream,
     mut orders: mpsc::UnboundedReceiver<Listening>,
     faults: watch::Receiver<Faults>,
     connections: Connections,
@@ -157,7 +177,7 @@ async fn serve(
                 let Ok((client, peer)) = accepted else { continue };
                 let token = CancellationToken::new();
                 lock(&connections).insert(peer, token.clone());
-                tokio::spawn(connection(client, upstream, faults.clone(), token, peer, connections.clone()));
+                tokio::spawn(connection(client, upstream.clone(), faults.clone(), token, peer, connections.clone()));
             }
         }
     }
@@ -174,7 +194,7 @@ async fn listen_or_not(listener: &mut Option<TcpListener>, listen: bool, address
 
 async fn connection(
     client: TcpStream,
-    upstream: SocketAddr,
+    (upstream, lost): Upstream,
     faults: watch::Receiver<Faults>,
     cut: CancellationToken,
     peer: SocketAddr,
@@ -182,7 +202,7 @@ async fn connection(
 ) {
     let relayed = async {
         let server = TcpStream::connect(upstream).await?;
-        relay(client, server, faults, &cut).await
+        relay(client, server, (faults, lost), &cut).await
     };
     // Who talks through a proxy sees the end of the connection; there is nobody else to tell.
     let _ = relayed.await;

@@ -2,6 +2,8 @@
 
 use super::Faults;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
@@ -17,7 +19,7 @@ const PAGES: usize = 256;
 pub(super) async fn relay(
     mut client: TcpStream,
     mut server: TcpStream,
-    faults: watch::Receiver<Faults>,
+    (faults, lost): (watch::Receiver<Faults>, Arc<AtomicU64>),
     cut: &CancellationToken,
 ) -> io::Result<()> {
     client.set_nodelay(true)?;
@@ -25,8 +27,9 @@ pub(super) async fn relay(
     let in_order = {
         let (from_client, to_client) = client.split();
         let (from_server, to_server) = server.split();
-        let there = direction(from_client, to_server, faults.clone());
-        let back = direction(from_server, to_client, faults);
+        let asked = AtomicBool::new(false);
+        let there = direction(from_client, to_server, faults.clone(), Way::There(&asked));
+        let back = direction(from_server, to_client, faults, Way::Back(&asked, &lost));
         tokio::select! {
             () = cut.cancelled() => false,
             ended = async { tokio::try_join!(there, back) } => ended.is_ok(),
@@ -40,10 +43,40 @@ pub(super) async fn relay(
     Ok(())
 }
 
+/// Which way bytes go. The request whose reply is to be lost is noted on the way there, and met on the way back.
+enum Way<'a> {
+    There(&'a AtomicBool),
+    Back(&'a AtomicBool, &'a AtomicU64),
+}
+
+impl Way<'_> {
+    /// Whether these bytes are a reply that is to be lost. A request is found where it lies in one page, as a short one
+    /// does.
+    fn loses(&self, page: &[u8], request: Option<&[u8]>) -> bool {
+        match self {
+            Way::There(asked) => {
+                let is_asked = request.is_some_and(|request| page.windows(request.len()).any(|part| part == request));
+                asked.fetch_or(is_asked, Ordering::Relaxed);
+                false
+            }
+            Way::Back(asked, lost) => {
+                let loses = asked.load(Ordering::Relaxed);
+                lost.fetch_add(u64::from(loses), Ordering::Relaxed);
+                loses
+            }
+        }
+    }
+}
+
 /// One direction. Reading and writing go on beside each other, so that a delay does not throttle.
-async fn direction(from: ReadHalf<'_>, to: WriteHalf<'_>, faults: watch::Receiver<Faults>) -> io::Result<()> {
+async fn direction(
+    from: ReadHalf<'_>,
+    to: WriteHalf<'_>,
+    faults: watch::Receiver<Faults>,
+    way: Way<'_>,
+) -> io::Result<()> {
     let (pages, due) = mpsc::channel(PAGES);
-    tokio::try_join!(read(from, pages, faults), write(to, due))?;
+    tokio::try_join!(read(from, pages, faults, way), write(to, due))?;
     Ok(())
 }
 
@@ -51,6 +84,7 @@ async fn read(
     mut from: ReadHalf<'_>,
     pages: mpsc::Sender<(Instant, Vec<u8>)>,
     faults: watch::Receiver<Faults>,
+    way: Way<'_>,
 ) -> io::Result<()> {
     let mut page = vec![0; PAGE_BYTES];
     loop {
@@ -62,6 +96,9 @@ async fn read(
         let read = read?;
         if read == 0 {
             return Ok(());
+        }
+        if way.loses(&page[..read], now.lose_reply_to) {
+            return Err(io::ErrorKind::ConnectionReset.into());
         }
         // The writer ends before us only with an error of its own, which ends us too.
         let _ = pages.send((Instant::now() + now.delay, page[..read].to_vec())).await;

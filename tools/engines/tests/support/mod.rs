@@ -4,7 +4,6 @@
 
 pub mod cql;
 
-use engines::Kafka;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
@@ -44,6 +43,13 @@ pub fn kcat(args: &[&str], input: &str) -> String {
     command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    // It may wait for ever by itself. What it prints here fits into its pipes.
+    let end = Instant::now() + Duration::from_secs(90);
+    while child.try_wait().unwrap().is_none() && Instant::now() < end {
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    // Fails where it has ended.
+    let _ = child.kill();
     let output = child.wait_with_output().unwrap();
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "kcat {args:?}: {printed}{}", String::from_utf8_lossy(&output.stderr));
@@ -66,9 +72,4 @@ pub fn consume(bootstrap: &str, topic: &str) -> Vec<String> {
 pub fn creating(brokers: usize) -> engines::KafkaOptions {
     let settings = vec![("auto.create.topics.enable".to_owned(), "true".to_owned())];
     engines::KafkaOptions { brokers, settings, ..Default::default() }
-}
-
-/// The processes of a cluster.
-pub fn pids(kafka: &Kafka) -> Vec<u32> {
-    kafka.brokers().iter().map(|broker| broker.pid().unwrap()).collect()
 }
