@@ -10,10 +10,11 @@ run:
 	$(CARGO) build --release --locked -p sporelog
 	./target/release/sporelog --data-dir $(DATA) up --simulate
 
-## test: every test, on real data and the real binary; fetches what it needs once, into .cache/
+## test: every test, on real data, real engines and the real binary; fetches what it needs once, into .cache/
 test: tools data
 	$(CARGO) build --locked -p sporelog
-	$(CARGO) test --locked --workspace
+	$(CARGO) run --locked -q -p engines -- fetch
+	$(CARGO) run --locked -q -p engines -- run -- $(CARGO) test --locked --workspace
 
 ## lint: formatting, and clippy with warnings denied
 lint:
