@@ -146,3 +146,15 @@ fn a_server_that_is_down_ends_the_connection_and_dropping_the_proxy_too() {
     drop(proxy);
     assert!(ended(stream));
 }
+
+#[test]
+fn the_reply_to_a_request_is_lost_though_the_server_has_it() {
+    let proxy = Proxy::start(echo()).unwrap();
+    let mut stream = connect(&proxy);
+    proxy.lose_reply_to(Some(b"ore"));
+    assert!(round(&mut stream).is_err());
+    assert_eq!(proxy.lost(), 1);
+    proxy.lose_reply_to(None);
+    round(&mut connect(&proxy)).unwrap();
+    assert_eq!(proxy.lost(), 1);
+}
