@@ -117,6 +117,12 @@ pub trait RowStore {
 /// A store without transactions: idempotent writes only (I4).
 #[allow(async_fn_in_trait)]
 pub trait RecordStore {
+    /// Whether the rows of this projection can be written: the store is there, and so are its tables. A worker asks
+    /// before it says that it is ready.
+    async fn check(&mut self, _projection: &Projection) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Writes the rows; each may be written again at any time, with the same effect.
     async fn write(&mut self, rows: &Deltas) -> Result<(), StoreError>;
 }

@@ -149,6 +149,13 @@ impl ScyllaStore {
 }
 
 impl RecordStore for ScyllaStore {
+    async fn check(&mut self, projection: &Projection) -> Result<(), StoreError> {
+        for table in projection.tables {
+            self.prepared((projection.name, projection.version), table).await?;
+        }
+        Ok(())
+    }
+
     async fn write(&mut self, rows: &Deltas) -> Result<(), StoreError> {
         let written = self.try_write(rows).await;
         if let Err(StoreError::Unavailable(_)) = &written {

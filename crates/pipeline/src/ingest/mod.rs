@@ -151,7 +151,14 @@ impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Obs
             self.start(*tp, held).await?;
         }
         self.env.observer.owned(&self.ledger.owned());
-        self.env.observer.ready();
+        // There is no claim in the store that would tell whether it is there.
+        while let Err(error) = self.store.check(self.folder.projection()).await {
+            self.env.wait_for_store(error).await?;
+            if self.env.cancel.is_cancelled() {
+                return Ok(());
+            }
+        }
+        self.env.resumed();
         Ok(())
     }
 
