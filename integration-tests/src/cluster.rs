@@ -55,6 +55,15 @@ impl Cluster {
     /// A new pipeline, with topics and tables made by the binary's own verbs. `more` is added to the configuration.
     #[must_use]
     pub fn new(addresses: &Addresses, more: &str) -> Self {
+        let cluster = Self::bare(addresses, more);
+        cluster.ok(&["topics", "apply"]);
+        cluster.ok(&["migrate", "up"]);
+        cluster
+    }
+
+    /// A new pipeline with an empty database, and neither topics nor tables.
+    #[must_use]
+    pub fn bare(addresses: &Addresses, more: &str) -> Self {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let number = MADE.fetch_add(1, Ordering::Relaxed);
         let name = format!("it_{}_{number}", std::process::id());
@@ -62,8 +71,6 @@ impl Cluster {
         let cluster = Self { dir, name, addresses: addresses.clone(), keep: false };
         cluster.configure(addresses, more);
         run_async(cluster.admin(&format!("CREATE DATABASE {}", cluster.name)));
-        cluster.ok(&["topics", "apply"]);
-        cluster.ok(&["migrate", "up"]);
         cluster
     }
 
@@ -160,6 +167,13 @@ impl Cluster {
         })
     }
 
+    /// Runs statements in this pipeline's database.
+    pub fn execute(&self, statements: &str) {
+        run_async(async {
+            connect(&self.database_url(&self.addresses)).await.batch_execute(statements).await.unwrap();
+        });
+    }
+
     /// How many dead letters there are.
     #[must_use]
     pub fn dead_letters(&self) -> usize {
@@ -185,7 +199,9 @@ impl Cluster {
         });
     }
 
-    fn database_url(&self, addresses: &Addresses) -> String {
+    /// The URL of its database on these engines.
+    #[must_use]
+    pub fn database_url(&self, addresses: &Addresses) -> String {
         let (server, _) = addresses.postgres.rsplit_once('/').unwrap();
         format!("{server}/{}", self.name)
     }
