@@ -5,6 +5,7 @@
 //! processes, never choose the same one.
 
 use anyhow::{Context as _, Result};
+use nix::unistd::geteuid;
 use std::fs::{self, File};
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -22,7 +23,8 @@ pub(crate) struct Port {
 impl Port {
     /// Takes one that nobody listens on.
     pub(crate) fn take() -> Result<Self> {
-        let locks = std::env::temp_dir().join("sporelog-engines-ports");
+        // A folder per user: one cannot write into that of another.
+        let locks = std::env::temp_dir().join(format!("sporelog-engines-ports-{}", geteuid()));
         fs::create_dir_all(&locks).with_context(|| format!("cannot create {}", locks.display()))?;
         // Anywhere in the range, so that sets which start at once seldom try the same one.
         let first = RandomState::new().hash_one(()) % u64::from(RANGE.end - RANGE.start);
@@ -30,7 +32,6 @@ impl Port {
         (first..RANGE.end)
             .chain(RANGE.start..first)
             .find_map(|number| {
-                // A file of another user cannot be opened: that port is his.
                 let lock = File::create(locks.join(number.to_string())).ok()?;
                 lock.try_lock().ok()?;
                 TcpListener::bind((Ipv4Addr::LOCALHOST, number)).ok()?;

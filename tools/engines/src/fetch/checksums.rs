@@ -48,3 +48,30 @@ pub(super) fn verify(package: Package, folder: &Path) -> Result<()> {
     command::finished(&shown, child.wait_with_output().context("cannot wait for sha256sum")?)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_package_that_is_verified_here_has_checksums() {
+        for (package, least) in [(Package::Kafka, 50), (Package::Cassandra, 50), (Package::Registry, 1)] {
+            assert!(entries(package).count() >= least, "{}", package.name());
+        }
+        // A wheel per processor.
+        assert_eq!(of(Package::Postgres).len(), 2);
+        assert!(entries(Package::Kafka).all(|(sum, file)| sum.len() == 64 && !file.contains('/')));
+    }
+
+    #[test]
+    fn other_files_and_other_bytes_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_, file) = entries(Package::Registry).next().unwrap();
+        let refused = || verify(Package::Registry, folder.path()).unwrap_err().to_string();
+        assert!(refused().contains("missing {\"apicurio"), "{}", refused());
+        fs::write(folder.path().join(file), "other bytes").unwrap();
+        assert!(refused().contains(&format!("{file}: FAILED")), "{}", refused());
+        fs::write(folder.path().join("more.jar"), "").unwrap();
+        assert!(refused().contains("unknown {\"more.jar\"}"), "{}", refused());
+    }
+}

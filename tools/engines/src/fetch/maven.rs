@@ -33,7 +33,7 @@ fn dependency((group, artifact, version): Coordinates, more: &str) -> String {
 fn copy(work: &Path, into: &Path, dependencies: &str) -> Result<()> {
     let pom = work.join("pom.xml");
     let text = format!(
-        "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion>\
+        "<project><modelVersion>4.0.0</modelVersion>\
          <groupId>fetch</groupId><artifactId>fetch</artifactId><version>1</version><packaging>pom</packaging>\
          <dependencies>{dependencies}</dependencies></project>"
     );
