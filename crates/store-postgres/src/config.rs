@@ -25,7 +25,7 @@ pub struct PostgresConfig {
     pub statement_timeout_ms: u64,
     /// How long a transaction may stand idle (default 20,000). Must be below the session timeout (I3).
     pub idle_in_transaction_timeout_ms: u64,
-    /// How long a statement may wait for a lock (default 10,000).
+    /// How long a statement may wait for a lock (default 10,000); it ends with the statement at the latest.
     pub lock_timeout_ms: u64,
     /// How long connecting may take (default 5,000).
     pub connect_timeout_ms: u64,
@@ -60,7 +60,6 @@ impl PostgresConfig {
         let timeouts = [
             ("statement_timeout_ms", self.statement_timeout_ms),
             ("idle_in_transaction_timeout_ms", self.idle_in_transaction_timeout_ms),
-            ("lock_timeout_ms", self.lock_timeout_ms),
         ];
         for (name, timeout_ms) in timeouts {
             if timeout_ms == 0 || timeout_ms >= session_timeout_ms {
@@ -125,7 +124,7 @@ mod tests {
         assert!(config.check(45_000).is_ok());
         let error = config.check(30_000).unwrap_err().to_string();
         assert!(error.contains("postgres.statement_timeout_ms is 30000"), "{error}");
-        assert!(PostgresConfig { lock_timeout_ms: 0, ..config.clone() }.check(45_000).is_err());
+        assert!(PostgresConfig { idle_in_transaction_timeout_ms: 0, ..config.clone() }.check(45_000).is_err());
         assert!(!format!("{config:?}").contains("secret"));
     }
 }
