@@ -25,6 +25,16 @@ pub enum TelemetryError {
     Started,
 }
 
+/// What of the clients logs every attempt to reach an engine that is down: the workers' own sentences would drown.
+const TALKATIVE: [&str; 2] = ["rdkafka", "scylla::cluster::metadata"];
+
+/// The level as directives: plain levels above `debug` silence the talkative ones.
+fn directives(level: &str) -> String {
+    let plain = ["info", "warn", "error"].iter().any(|known| level.trim().eq_ignore_ascii_case(known));
+    let silent = TALKATIVE.iter().filter(|_| plain).map(|target| format!(",{target}=off"));
+    std::iter::once(level.to_owned()).chain(silent).collect()
+}
+
 /// Starts logging for the whole process.
 ///
 /// # Errors
@@ -39,7 +49,7 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let filter = EnvFilter::builder()
-        .parse(&section.log_level)
+        .parse(directives(&section.log_level))
         .map_err(|error| TelemetryError::Level { level: section.log_level.clone(), reason: error.to_string() })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_target(true);
     Ok(match section.log_format {
@@ -93,6 +103,13 @@ mod tests {
         let object: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(object["message"], "committed");
         assert_eq!(object["partition"], 3);
+    }
+
+    #[test]
+    fn clients_that_log_every_attempt_are_silent_unless_asked() {
+        assert_eq!(directives("info"), "info,rdkafka=off,scylla::cluster::metadata=off");
+        assert_eq!(directives("debug"), "debug");
+        assert_eq!(directives("info,scylla=warn"), "info,scylla=warn");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
-use tokio_postgres::config::TargetSessionAttrs;
+use tokio_postgres::config::{Host, TargetSessionAttrs};
 use tokio_postgres::{Client, Error, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -18,6 +18,8 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 pub struct Database {
     pool: Pool,
     config: PostgresConfig,
+    /// Where the servers are, for messages.
+    place: String,
 }
 
 impl std::fmt::Debug for Database {
@@ -57,6 +59,7 @@ impl Database {
         if driver.get_hosts().len() > 1 {
             driver.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
+        let place = place(&driver);
         let handle =
             Handle::try_current().map_err(|_| StoreError::Fatal("the pool needs a tokio runtime".to_owned()))?;
         let opener = Opener { tls, handle, session: config.session_sql() };
@@ -69,7 +72,7 @@ impl Database {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| StoreError::Fatal(format!("the pool cannot be built: {error}")))?;
-        Ok(Self { pool, config })
+        Ok(Self { pool, config, place })
     }
 
     /// The settings it was made with.
@@ -98,9 +101,23 @@ impl Database {
 
     /// A connection of the pool.
     pub(crate) async fn session(&self) -> Result<Session, StoreError> {
-        let object = self.pool.get().await.map_err(|error| pool_error(&error))?;
+        let object = self.pool.get().await.map_err(|error| pool_error(&error, &self.place))?;
         Ok(Session { object: Some(object), reply_timeout: self.config.reply_timeout() })
     }
+}
+
+/// The servers' addresses.
+fn place(driver: &tokio_postgres::Config) -> String {
+    let ports = driver.get_ports();
+    let addresses = driver.get_hosts().iter().enumerate().map(|(ix, host)| {
+        let port = ports.get(ix).or(ports.first()).copied().unwrap_or(5432);
+        match host {
+            Host::Tcp(name) => format!("{name}:{port}"),
+            #[cfg(unix)]
+            Host::Unix(path) => format!("{}:{port}", path.display()),
+        }
+    });
+    addresses.collect::<Vec<_>>().join(", ")
 }
 
 /// A connection in use. Unless it is given back it is closed, and the server rolls back what was begun on it.

@@ -1,6 +1,6 @@
 //! Postgres' errors, sorted by what the worker must do about them (I7).
 
-use deadpool_postgres::PoolError;
+use deadpool_postgres::{PoolError, TimeoutType};
 use pipeline::StoreError;
 use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, Severity};
@@ -34,9 +34,16 @@ pub(crate) fn commit_error(error: &Error) -> StoreError {
     }
 }
 
-/// Sorts an error of the pool.
-pub(crate) fn pool_error(error: &PoolError) -> StoreError {
+/// Sorts an error of the pool of connections to `place`.
+pub(crate) fn pool_error(error: &PoolError, place: &str) -> StoreError {
+    const ADVICE: &str = "check that the server of postgres.url is up and can be reached from here";
     match error {
+        PoolError::Backend(error) if error.as_db_error().is_none() => {
+            StoreError::Unavailable(format!("no connection to postgres at {place}: {}: {ADVICE}", with_cause(error)))
+        }
+        PoolError::Timeout(TimeoutType::Create) => {
+            StoreError::Unavailable(format!("no answer from postgres at {place} in time: {ADVICE}"))
+        }
         PoolError::Backend(error) => store_error(error),
         PoolError::Timeout(_) => {
             StoreError::Unavailable("no connection of the pool became free in time: raise postgres.pool_max".to_owned())

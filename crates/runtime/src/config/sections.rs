@@ -191,7 +191,8 @@ pub struct TelemetrySection {
     /// The form of log lines, which go to standard error.
     pub log_format: LogFormat,
     /// The least severe level that is logged (`error`, `warn`, `info`, `debug`, `trace`), or directives by
-    /// module, such as `info,embedded=debug`.
+    /// module, such as `info,embedded=debug`. A plain `error`, `warn` or `info` leaves out what the
+    /// clients of Kafka and Cassandra repeat while an engine is down: the workers say it themselves.
     pub log_level: String,
 }
 
