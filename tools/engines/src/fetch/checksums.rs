@@ -34,8 +34,8 @@ pub(super) fn verify(package: Package, folder: &Path) -> Result<()> {
     ensure!(
         expected == found,
         "other files than in tools/engines/checksums.sha256: missing {:?}, unknown {:?}",
-        expected.difference(&found),
-        found.difference(&expected)
+        &expected - &found,
+        &found - &expected
     );
     let list: String = entries(package).map(|(sum, file)| format!("{sum}  {file}\n")).collect();
     let mut command = Command::new("sha256sum");
