@@ -12,6 +12,7 @@ use faults::ALL;
 use integration_tests::say;
 use pipeline::{Clock as _, SystemClock};
 use rig::Rig;
+use std::time::Duration;
 
 #[test]
 fn every_kind_of_fault_leaves_the_stores_as_if_there_had_been_none() {
@@ -33,6 +34,7 @@ fn soak() {
     let wanted = number("SPORELOG_SOAK_FAULTS").unwrap_or(300) as u32;
     say!("SPORELOG_SOAK_SEED={seed} SPORELOG_SOAK_FAULTS={wanted}");
     let mut rig = Rig::new(3, seed, 400_000);
+    rig.outage = Duration::from_secs(60);
     let mut schedule = Vec::new();
     while rig.made.values().sum::<u32>() < wanted {
         let (name, fault) = ALL[rig.pick(ALL.len())];

@@ -67,6 +67,8 @@ pub struct Rig {
     pub cluster: Cluster,
     pub workers: Vec<(&'static str, Running)>,
     pub random: oorandom::Rand32,
+    /// How long an engine stands still that stands still.
+    pub outage: Duration,
     reference: Sporelog,
     events: Workload,
     used: usize,
@@ -85,6 +87,7 @@ impl Rig {
             cluster,
             workers,
             random: oorandom::Rand32::new(seed),
+            outage: Duration::from_secs(8),
             reference: Sporelog::new(),
             events: Workload::mixed(events, seed),
             used: 0,
