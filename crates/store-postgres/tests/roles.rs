@@ -10,7 +10,7 @@ use domain::delta::Deltas;
 use domain::fold::{series::SERIES, views::VIEWS};
 use domain::tables::series::{AGENT_RATE, SPORE_VELOCITY};
 use domain::tables::views::{AGENT_HISTORY, CONTACT};
-use store_postgres::sql::{Part, query_text};
+use store_postgres::sql::{Column, ColumnKind, Part, query_text};
 use store_postgres::{Database, PostgresConfig, PostgresStore};
 use uuid::Uuid;
 
@@ -151,7 +151,7 @@ fn analysts_statements_read_and_nothing_else() {
         scratch.runtime.block_on(query_text(&scratch.config, sql, tenant, &mut keep)).map(|()| parts)
     };
     let row = |text: &str| Part::Row(vec![Some(text.to_owned())]);
-    let columns = Part::Columns(vec!["tenant".to_owned()]);
+    let columns = Part::Columns(vec![Column { name: "tenant".to_owned(), kind: ColumnKind::Text }]);
     let all = ask("SELECT tenant FROM contact ORDER BY 1;", None).unwrap();
     assert_eq!(all, [columns.clone(), row("acme"), row("umbra"), Part::Done]);
     let one = ask("SELECT tenant FROM contact; SELECT tenant FROM tie LIMIT 1", Some("acme")).unwrap();

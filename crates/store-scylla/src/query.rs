@@ -5,6 +5,7 @@ use crate::error::{pager_error, row_error};
 use crate::session::connect;
 use futures_util::stream::StreamExt;
 use pipeline::StoreError;
+use scylla::frame::response::result::{ColumnType, NativeType};
 use scylla::statement::unprepared::Statement;
 use scylla::value::{CqlValue, Row};
 
@@ -13,6 +14,8 @@ use scylla::value::{CqlValue, Row};
 pub struct Answer {
     /// The columns' names.
     pub columns: Vec<String>,
+    /// Which columns hold numbers.
+    pub numbers: Vec<bool>,
     /// The rows; a missing value is none.
     pub rows: Vec<Vec<Option<String>>>,
     /// Whether there are more rows than were asked for.
@@ -35,7 +38,8 @@ pub async fn query_text(config: &ScyllaConfig, cql: &str, max_rows: usize) -> Re
     let pager = session.query_iter(statement, ()).await.map_err(|error| pager_error(&error))?;
     let mut rows = pager.rows_stream::<Row>().map_err(|error| StoreError::Refused(error.to_string()))?;
     let columns = rows.column_specs().iter().map(|column| column.name().to_owned()).collect();
-    let mut answer = Answer { columns, ..Answer::default() };
+    let numbers = rows.column_specs().iter().map(|column| is_number(column.typ())).collect();
+    let mut answer = Answer { columns, numbers, ..Answer::default() };
     while let Some(row) = rows.next().await {
         if answer.rows.len() == max_rows {
             answer.more = true;
@@ -45,6 +49,11 @@ pub async fn query_text(config: &ScyllaConfig, cql: &str, max_rows: usize) -> Re
         answer.rows.push(row.columns.into_iter().map(|value| value.map(text)).collect());
     }
     Ok(answer)
+}
+
+fn is_number(of: &ColumnType<'_>) -> bool {
+    use NativeType::{BigInt, Counter, Double, Float, Int, SmallInt, TinyInt};
+    matches!(of, ColumnType::Native(BigInt | Counter | Double | Float | Int | SmallInt | TinyInt))
 }
 
 fn text(value: CqlValue) -> String {
