@@ -1,8 +1,10 @@
 //! `sporelog sql`: questions to the stores, read-only, also beside a running process.
 
+mod cluster;
 mod open;
 mod tables;
 
+use crate::backend::Cluster;
 use crate::render::{Answer, Format, Value, bytes_text};
 use anyhow::{Context as _, Result, bail};
 use runtime::config::Config;
@@ -27,8 +29,14 @@ Functions beside those of SQLite:
   uuid_text(blob)   a stored UUID as text
   time_text(us)     a stored time as ISO 8601 in UTC
 
-In answers, blobs of 16 bytes are shown as UUIDs and others as hexadecimal. The log, where it is there,
-is the schema `log`: SELECT * FROM log.topic.";
+On a cluster (kafka.bootstrap is set) statements go to Postgres, in its own SQL, and with --records to Cassandra or
+ScyllaDB, in CQL:
+  sporelog sql --config cluster.toml 'SELECT * FROM tie ORDER BY affection DESC LIMIT 10'
+  sporelog sql --config cluster.toml --tenant default 'SELECT count(*) FROM contact'
+  sporelog sql --config cluster.toml --records 'SELECT * FROM records_v1_spores LIMIT 5'
+
+In answers, blobs of 16 bytes are shown as UUIDs and others as hexadecimal. The embedded log, where it is
+there, is the schema `log`: SELECT * FROM log.topic.";
 
 /// Rows of a table that are shown unless told otherwise: a table is held in memory.
 const TABLE_ROWS: usize = 1_000;
@@ -46,32 +54,57 @@ pub struct Args {
     /// List tables and views, with what each holds.
     #[arg(long)]
     tables: bool,
+    /// Ask the records of a cluster, in CQL: one SELECT.
+    #[arg(long, conflicts_with = "tables")]
+    records: bool,
+    /// See only the rows of this tenant of a cluster, as its readers do.
+    #[arg(long, value_name = "TENANT", conflicts_with_all = ["records", "tables"])]
+    tenant: Option<String>,
     /// The form of the answer.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-    /// At most this many rows of each answer; 0 for all [default: 1000 in tables, else all].
+    /// At most this many rows of each answer; 0 for all [default: 1000 in tables, 100000 of records, else all].
     #[arg(long, value_name = "ROWS")]
     limit: Option<usize>,
 }
 
 /// Runs the statements and prints their answers.
 pub async fn run(args: Args, config: Config) -> Result<ExitCode> {
-    let connection = open::open(&config.data.dir)?;
     let mut out = BufWriter::new(std::io::stdout().lock());
+    if let Some(cluster) = Cluster::configured(&config)? {
+        cluster::run(&args, cluster, &config, &mut out).await?;
+        out.flush()?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.records || args.tenant.is_some() {
+        bail!(
+            "--records and --tenant are for a cluster, and kafka.bootstrap is not set: the embedded store holds all \
+             tables in one file (ask them without --records, WHERE tenant = '...'), or name a cluster with --config"
+        );
+    }
+    let connection = open::open(&config.data.dir)?;
     if args.tables {
         tables::list(&connection, args.format, &mut out)?;
     } else {
         let sql = statements(&args)?;
-        let limit = match args.limit {
-            Some(0) => usize::MAX,
-            Some(limit) => limit,
-            None if args.format == Format::Table => TABLE_ROWS,
-            None => usize::MAX,
-        };
-        answer_all(&connection, &sql, args.format, limit, &mut out)?;
+        answer_all(&connection, &sql, args.format, limit(&args), &mut out)?;
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The most rows of an answer.
+fn limit(args: &Args) -> usize {
+    match args.limit {
+        Some(0) => usize::MAX,
+        Some(limit) => limit,
+        None if args.format == Format::Table => TABLE_ROWS,
+        None => usize::MAX,
+    }
+}
+
+fn note_cut(limit: usize) {
+    eprintln!("note: there are more than {limit} rows; --limit 0 shows all, --format csv streams them");
 }
 
 fn statements(args: &Args) -> Result<String> {
@@ -125,7 +158,7 @@ fn answer(statement: &mut Statement<'_>, format: Format, limit: usize, out: &mut
     }
     answer.finish()?;
     if cut {
-        eprintln!("note: there are more than {limit} rows; --limit 0 shows all, --format csv streams them");
+        note_cut(limit);
     }
     Ok(())
 }

@@ -47,7 +47,7 @@ pub fn list(connection: &Connection, format: Format, out: &mut impl Write) -> Re
 }
 
 /// The declaration's sentence, under the plain and the physical name; else a known one; else the first comment.
-fn sentence(name: &str, sql: &str) -> String {
+pub(super) fn sentence(name: &str, sql: &str) -> String {
     let declared = PROJECTIONS.iter().flat_map(|projection| {
         let prefix = format!("{}_v{}_", projection.name, projection.version);
         projection.tables.iter().map(move |table| (prefix.clone(), *table))

@@ -80,7 +80,9 @@ fn the_examples_of_the_help_can_be_asked() {
     let quoted =
         |line: &'static str| line.split(['"', '\'']).nth(1).map(|_| line).filter(|line| line.contains("SELECT"));
     let mut asked = 0;
-    for line in AFTER_HELP.lines().filter(|line| line.contains("sporelog ")).filter_map(quoted) {
+    for line in
+        AFTER_HELP.lines().filter(|line| line.contains("sporelog ") && !line.contains("--config")).filter_map(quoted)
+    {
         let start = line.find("SELECT").unwrap();
         let quote = line[..start].chars().next_back().unwrap();
         let end = start + line[start..].rfind(quote).unwrap();

@@ -128,7 +128,8 @@ impl<'a> Watch<'a> {
             }
             self.folder.fold(record, None, &mut self.tally).ok()?;
         }
-        (self.tally.publish.clear(), self.tally.dead.clear());
+        self.tally.publish.clear();
+        self.tally.dead.clear();
         let delta = &self.folder.deltas.tables()[self.table.ix];
         let found = (0..delta.len()).find(|row| {
             let rest = delta.key(*row).strip_prefix(self.key);
