@@ -3,12 +3,17 @@
 CARGO ?= cargo
 DATA ?= data
 
-.PHONY: run test build lint bench tools data docs clean
+.PHONY: run up-cluster test build lint bench tools data docs clean
 
 ## run: build, then run the whole pipeline with a simulated population; Ctrl-C drains and stops
 run:
 	$(CARGO) build --release --locked -p sporelog
 	./target/release/sporelog --data-dir $(DATA) up --simulate
+
+## up-cluster: real engines, every role as a process of its own, a simulated population; Ctrl-C stops them all
+up-cluster:
+	$(CARGO) build --release --locked -p sporelog
+	$(CARGO) run --locked -q -p engines -- run --only kafka,cassandra,postgres,registry -- ./tools/up-cluster.sh
 
 ## test: every test, on real data, real engines and the real binary; fetches what it needs once, into .cache/
 test: tools data
