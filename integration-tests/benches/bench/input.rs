@@ -2,41 +2,112 @@
 
 use codec::{Encoder, Schemas};
 use domain::event::{
-    AgentHeartbeat, AgentStateChanged, Event, InteractionRecorded, Meta, Pairs, SporeCreated, SporePropagated, Text,
-    ToneShift,
+    AgentHeartbeat, AgentStateChanged, Event, EventKind, InteractionRecorded, Meta, Pairs, SporeCreated,
+    SporePropagated, Text, ToneShift,
 };
 use domain::{Projection, Topic};
 use oorandom::Rand64;
 use pipeline::{Headers, OutRecord};
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
 use testkit::events::START_US;
 use uuid::Uuid;
 
 /// How far event time goes on from event to event: two hundred events a second.
 const STEP_US: i64 = 5_000;
-const AGENTS: f64 = 50_000.0;
 const REGIONS: u64 = 24;
+/// Spores that are still carried on.
+const SPORES: usize = 65_536;
 
 const WORDS: &str = "the field remembers what the mycelium carries and every agent that listens adds a voice to it \
                      so that what enough of them bless becomes wisdom";
 
-/// The stream, encoded.
-pub struct Input {
-    pub schemas: Arc<Schemas>,
-    pub records: Vec<OutRecord>,
-    counts: BTreeMap<Topic, usize>,
+/// How often which agent acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Skew {
+    /// By Zipf's law with exponent 1: the first of 50,000 sends one in eleven.
+    Zipf,
+    /// Each as often as any other, in turn.
+    Even,
 }
 
-impl Input {
-    /// The same events for the same number.
-    pub fn new(events: usize) -> Self {
-        let schemas = Arc::new(Schemas::embedded().unwrap());
-        let mut maker = Maker { random: Rand64::new(7), encoder: Encoder::new(schemas.clone()), spores: Vec::new() };
-        let records: Vec<OutRecord> = (0..events).map(|ix| maker.one(ix)).collect();
-        let mut counts = BTreeMap::new();
-        records.iter().for_each(|record| *counts.entry(record.topic).or_default() += 1);
-        Self { schemas, records, counts }
+/// The id under which the schema of an event would be registered.
+pub fn id(kind: EventKind) -> u32 {
+    kind as u32 + 1
+}
+
+/// Makes the events of a stream, one after another; the same for the same seed.
+pub struct Maker {
+    random: Rand64,
+    encoder: Encoder,
+    spores: Vec<Uuid>,
+    agents: u64,
+    skew: Skew,
+}
+
+impl Maker {
+    pub fn new(schemas: Arc<Schemas>, agents: u64, skew: Skew, seed: u128) -> Self {
+        Self { random: Rand64::new(seed), encoder: Encoder::new(schemas), spores: Vec::new(), agents, skew }
+    }
+
+    fn agent(&mut self, ix: usize) -> String {
+        let number = match self.skew {
+            Skew::Zipf => (self.agents as f64).powf(self.random.rand_float()) as u64 - 1,
+            Skew::Even => ix as u64 % self.agents,
+        };
+        format!("agent-{number:07}")
+    }
+
+    fn region(&mut self) -> String {
+        format!("region-{:02}", self.random.rand_range(0..REGIONS))
+    }
+
+    fn words(&mut self) -> &'static str {
+        let start = self.random.rand_range(0..60) as usize;
+        &WORDS[start..start + 72]
+    }
+
+    /// Event number `ix` at its own time.
+    pub fn one(&mut self, ix: usize) -> OutRecord {
+        self.at(ix, START_US + ix as i64 * STEP_US)
+    }
+
+    /// Event number `ix`, as if it happened then.
+    pub fn at(&mut self, ix: usize, occurred_at: i64) -> OutRecord {
+        let (agent, peer, region) = (self.agent(ix), self.agent(ix + 1), self.region());
+        let (words, chance, level) = (self.words(), self.random.rand_range(0..100), self.random.rand_float() * 100.0);
+        let meta = meta(ix, occurred_at, self.random.rand_u64());
+        let spore = self.spores.get(self.random.rand_range(0..self.spores.len().max(1) as u64) as usize).copied();
+        let event = match (chance, spore) {
+            (0..72, _) => interaction(meta, (&agent, &peer, &region), words, level),
+            (72..90, _) => heartbeat(meta, &agent, &region, level),
+            (90..94, Some(spore_id)) => propagated(meta, spore_id, (&agent, &peer, &region), level),
+            (94..97, _) => state_changed(meta, &agent, level),
+            _ => {
+                match self.spores.len() < SPORES {
+                    true => self.spores.push(meta.event_id),
+                    false => self.spores[ix % SPORES] = meta.event_id,
+                }
+                spore_created(meta, &agent, &region, words, level)
+            }
+        };
+        encoded(&mut self.encoder, &event)
+    }
+}
+
+/// What a stream holds.
+#[derive(Clone, Debug, Default)]
+pub struct Held {
+    counts: BTreeMap<Topic, usize>,
+    bytes: usize,
+}
+
+impl Held {
+    /// Counts a record.
+    pub fn count(&mut self, record: &OutRecord) {
+        *self.counts.entry(record.topic).or_default() += 1;
+        self.bytes += record.value.len();
     }
 
     /// How many events a projection reads.
@@ -51,49 +122,38 @@ impl Input {
 
     /// The mean size of a value, in bytes.
     pub fn mean_bytes(&self) -> usize {
-        self.records.iter().map(|record| record.value.len()).sum::<usize>() / self.records.len().max(1)
+        self.bytes / self.counts.values().sum::<usize>().max(1)
     }
 }
 
-struct Maker {
-    random: Rand64,
-    encoder: Encoder,
-    spores: Vec<Uuid>,
+/// A stream in memory, for what measures without a broker.
+pub struct Input {
+    pub schemas: Arc<Schemas>,
+    pub records: Vec<OutRecord>,
+    held: Held,
 }
 
-impl Maker {
-    /// Agents by a power law: the cube of a uniform number.
-    fn agent(&mut self) -> String {
-        format!("agent-{:05}", (self.random.rand_float().powi(3) * AGENTS) as u64)
-    }
-
-    fn region(&mut self) -> String {
-        format!("region-{:02}", self.random.rand_range(0..REGIONS))
-    }
-
-    fn words(&mut self) -> &'static str {
-        let start = self.random.rand_range(0..60) as usize;
-        &WORDS[start..start + 72]
-    }
-
-    fn one(&mut self, ix: usize) -> OutRecord {
-        let (agent, peer, region) = (self.agent(), self.agent(), self.region());
-        let (words, chance, level) = (self.words(), self.random.rand_range(0..100), self.random.rand_float() * 100.0);
-        let meta = meta(ix, self.random.rand_u64());
-        let spore = self.spores.get(self.random.rand_range(0..self.spores.len().max(1) as u64) as usize).copied();
-        let event = match (chance, spore) {
-            (0..72, _) => interaction(meta, (&agent, &peer, &region), words, level),
-            (72..90, _) => heartbeat(meta, &agent, &region, level),
-            (90..94, Some(spore_id)) => propagated(meta, spore_id, (&agent, &peer, &region), level),
-            (94..97, _) => state_changed(meta, &agent, level),
-            _ => {
-                self.spores.push(meta.event_id);
-                spore_created(meta, &agent, &region, words, level)
-            }
-        };
-        encoded(&mut self.encoder, &event)
+impl Input {
+    /// The same events for the same number.
+    pub fn new(schemas: Arc<Schemas>, events: usize) -> Self {
+        let mut maker = Maker::new(schemas.clone(), AGENTS, Skew::Zipf, 7);
+        let records: Vec<OutRecord> = (0..events).map(|ix| maker.one(ix)).collect();
+        let mut held = Held::default();
+        records.iter().for_each(|record| held.count(record));
+        Self { schemas, records, held }
     }
 }
+
+impl Deref for Input {
+    type Target = Held;
+
+    fn deref(&self) -> &Held {
+        &self.held
+    }
+}
+
+/// The population, where nothing else is said.
+pub const AGENTS: u64 = 50_000;
 
 fn encoded(encoder: &mut Encoder, event: &Event<'_>) -> OutRecord {
     let (mut key, mut value) = (Vec::new(), Vec::new());
@@ -102,8 +162,7 @@ fn encoded(encoder: &mut Encoder, event: &Event<'_>) -> OutRecord {
     OutRecord { topic: event.kind().topic(), key, value, headers: Headers::default() }
 }
 
-fn meta(ix: usize, random: u64) -> Meta<'static> {
-    let occurred_at = START_US + ix as i64 * STEP_US;
+fn meta(ix: usize, occurred_at: i64, random: u64) -> Meta<'static> {
     // The form of a version 7 id: time first, then chance.
     let ms = (occurred_at / 1_000) as u128;
     Meta {

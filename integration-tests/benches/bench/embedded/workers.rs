@@ -1,7 +1,8 @@
 //! The workers on the embedded log and store: each alone on a prepared log, and all of them while it is written.
 
 use crate::input::Input;
-use crate::measure::{Clock, Spent};
+use crate::measure::{Measured, Meter, Pids};
+use crate::worker::runtime;
 use domain::projection::PROJECTIONS;
 use domain::topics::TopicSpec;
 use domain::{Projection, Topic};
@@ -54,10 +55,6 @@ impl Prepared {
     pub fn store(&self, name: &str) -> Store {
         Store::open(self.dir.join(name)).unwrap()
     }
-}
-
-pub fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
 async fn append(log: &Log, records: &[OutRecord]) {
@@ -143,28 +140,27 @@ fn start(
 }
 
 /// One worker over the prepared log, into a fresh store.
-pub fn alone(prepared: &Prepared, input: &Input, projection: &'static Projection, round: usize) -> Spent {
+pub fn alone(prepared: &Prepared, input: &Input, projection: &'static Projection) -> Measured {
     let count = input.of(projection);
-    let file = format!("{}-{round}.db", projection.name);
+    let file = format!("{}.db", projection.name);
     let store = prepared.store(&file);
-    let group = format!("{}-{round}", projection.name);
-    let clock = Clock::process();
-    let started = start(input, projection, (&prepared.log, &group), &prepared.sink, store, count);
+        let meter = Meter::process(Pids::default());
+    let started = start(input, projection, (&prepared.log, projection.name), &prepared.sink, store, count);
     started.done.recv().unwrap();
-    let mut spent = clock.spent(count);
-    spent.rows = started.rows.load(Ordering::Relaxed);
+    let mut spent = meter.spent(count);
+    spent.rows = started.rows.load(Ordering::Relaxed) as u64;
     started.stop();
     remove(&prepared.dir, &file);
     spent
 }
 
 /// All of `up` on a folder of its own: a producer and the three workers, until all is in the stores.
-pub fn up(dir: &Path, input: &Input, round: usize) -> Spent {
-    let dir = dir.join(format!("up-{round}"));
+pub fn up(dir: &Path, input: &Input) -> Measured {
+    let dir = dir.join("up");
     std::fs::create_dir(&dir).unwrap();
     let log = Log::open(&dir, &topics()).unwrap();
     let store = Store::open(dir.join("store.db")).unwrap();
-    let clock = Clock::process();
+    let meter = Meter::process(Pids::default());
     let begin = |projection: &'static Projection| {
         // The projector also reads what it derives itself.
         let count = input.of(projection) + if projection.derive.is_some() { input.derived() } else { 0 };
@@ -173,8 +169,8 @@ pub fn up(dir: &Path, input: &Input, round: usize) -> Spent {
     let started: Vec<Started> = PROJECTIONS.iter().map(|projection| begin(projection)).collect();
     runtime().block_on(append(&log, &input.records));
     started.iter().for_each(|started| started.done.recv().unwrap());
-    let mut spent = clock.spent(input.records.len());
-    spent.rows = started.iter().map(|started| started.rows.load(Ordering::Relaxed)).sum();
+    let mut spent = meter.spent(input.records.len());
+    spent.rows = started.iter().map(|started| started.rows.load(Ordering::Relaxed) as u64).sum();
     started.into_iter().for_each(Started::stop);
     drop((log, store));
     std::fs::remove_dir_all(dir).unwrap();

@@ -4,11 +4,13 @@
 //! A worker runs against a store that takes its rows down; every hundred thousand rows they are played into a second
 //! file. Only the playing is measured.
 
+use super::workers::{Prepared, Until, remove};
+use crate::capture::flat;
 use crate::input::Input;
-use crate::measure::{Clock, Spent};
-use crate::workers::{Prepared, Until, remove, runtime};
-use domain::cell::{Cell, KeyPart, take_key_part};
-use domain::delta::{Deltas, TableDelta};
+use crate::measure::{Measured, Meter, Pids};
+use crate::worker::runtime;
+use domain::cell::Cell;
+use domain::delta::Deltas;
 use domain::table::{Merge, Slot, Table};
 use domain::{Projection, TopicPartition};
 use embedded::store::{Store, physical_name};
@@ -30,7 +32,7 @@ struct Bare {
     connection: Connection,
     taken: Vec<Transaction>,
     rows: usize,
-    spent: Spent,
+    spent: Measured,
 }
 
 /// What the worker writes to: the real store, for the rows that it loads again, and the bare loop.
@@ -100,7 +102,7 @@ impl Bare {
             Ok(bits)
         };
         connection.create_scalar_function("or_bits", 2, flags, or).unwrap();
-        Self { projection, connection, taken: Vec::new(), rows: 0, spent: Spent::default() }
+        Self { projection, connection, taken: Vec::new(), rows: 0, spent: Measured::default() }
     }
 
     fn take(&mut self, deltas: &Deltas) {
@@ -118,7 +120,7 @@ impl Bare {
         for text in statements.iter().flatten() {
             self.connection.prepare_cached(&text.sql).unwrap();
         }
-        let clock = Clock::thread();
+        let meter = Meter::thread(Pids::default());
         for transaction in &self.taken {
             let open = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
             for (table, cells) in transaction {
@@ -133,29 +135,10 @@ impl Bare {
             }
             open.commit().unwrap();
         }
-        let spent = clock.spent(0);
-        self.spent.wall += spent.wall;
-        self.spent.cpu += spent.cpu;
-        self.spent.rows += self.rows;
+        let (rows, batches) = (self.rows as u64, self.taken.len() as u64);
+        self.spent.add(&Measured { rows, batches, ..meter.spent(0) });
         (self.rows, self.taken) = (0, Vec::new());
     }
-}
-
-/// The rows in the order in which stores write them.
-fn flat(delta: &TableDelta) -> Vec<Cell> {
-    let mut cells = Vec::new();
-    for ix in delta.sorted() {
-        let mut key = delta.key(ix);
-        for column in delta.table().stored_key() {
-            cells.push(match take_key_part(column.ty, &mut key).unwrap() {
-                KeyPart::Text(text) => Cell::Text(text.to_owned()),
-                KeyPart::Int(value) => Cell::Int(value),
-                KeyPart::Uuid(uuid) => Cell::Uuid(uuid),
-            });
-        }
-        cells.extend_from_slice(delta.cells(ix));
-    }
-    cells
 }
 
 struct Bound<'a>(&'a Cell);
@@ -225,13 +208,13 @@ fn merged(slot: Slot, replace: bool) -> Option<String> {
 }
 
 /// Plays what a worker commits over the prepared log.
-pub fn run(prepared: &Prepared, input: &Input, projection: &'static Projection, round: usize) -> Spent {
-    let (real, file) = (format!("real-{}-{round}.db", projection.name), format!("bare-{}-{round}.db", projection.name));
+pub fn run(prepared: &Prepared, input: &Input, projection: &'static Projection) -> Measured {
+    let (real, file) = (format!("real-{}.db", projection.name), format!("bare-{}.db", projection.name));
     let bare = Arc::new(Mutex::new(Bare::new(&prepared.dir.join(&file), projection)));
     let recorder = Recorder { store: prepared.store(&real), bare: bare.clone() };
     let (until, done) = Until::new(input.of(projection));
     let cancel = CancellationToken::new();
-    let source = prepared.log.join(&format!("bare-{}-{round}", projection.name), projection.topics, "bare").unwrap();
+    let source = prepared.log.join(&format!("bare-{}", projection.name), projection.topics, "bare").unwrap();
     let (schemas, sink, token) = (input.schemas.clone(), prepared.sink.clone(), cancel.clone());
     let thread = std::thread::spawn(move || {
         let (clock, options) = (SystemClock::new(), WorkerOptions::default());
@@ -248,7 +231,7 @@ pub fn run(prepared: &Prepared, input: &Input, projection: &'static Projection, 
     thread.join().unwrap();
     let mut bare = bare.lock().unwrap();
     bare.play();
-    let spent = Spent { events: input.of(projection), ..bare.spent };
+    let spent = Measured { events: input.of(projection) as u64, ..bare.spent.clone() };
     drop(bare);
     [&real, &file].into_iter().for_each(|file| remove(&prepared.dir, file));
     spent
