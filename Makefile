@@ -2,8 +2,11 @@
 
 CARGO ?= cargo
 DATA ?= data
+JOB ?= aggregator
+# The runner must be of the same version as the library in Cargo.lock.
+GUNGRAUN ?= 0.20.0
 
-.PHONY: run up-cluster test build lint bench tools data docs clean
+.PHONY: run up-cluster test build lint bench instructions profile tools data docs clean
 
 ## run: build, then run the whole pipeline with a simulated population; Ctrl-C drains and stops
 run:
@@ -21,14 +24,29 @@ test: tools data
 	$(CARGO) run --locked -q -p engines -- fetch
 	$(CARGO) run --locked -q -p engines -- run -- $(CARGO) test --locked --workspace
 
+## soak: faults on real engines, SPORELOG_SOAK_FAULTS of them in a random order (about an hour); prints seed and schedule
+soak: tools
+	$(CARGO) build --locked -p sporelog
+	SPORELOG_SOAK_FAULTS=$${SPORELOG_SOAK_FAULTS:-300} $(CARGO) test --locked -p integration-tests --test faults -- --nocapture
+
 ## lint: formatting, and clippy with warnings denied
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
-## bench: events per second and per CPU second, beside the floors, as a table
+## bench: on real engines, each job beside the bare client that it stands on, as a table (docs/benchmarks.md)
 bench:
-	$(CARGO) bench --locked -p integration-tests
+	$(CARGO) bench --locked -p integration-tests --bench bench
+
+## instructions: what the hot paths take, counted by valgrind, beside the baselines in the benchmark; fails above them
+instructions:
+	$(CARGO) install --quiet --locked --root .cache/gungraun --version $(GUNGRAUN) gungraun-runner
+	GUNGRAUN_RUNNER=$(CURDIR)/.cache/gungraun/bin/gungraun-runner \
+		$(CARGO) bench --locked -p integration-tests --bench instructions
+
+## profile: a flame graph of a worker under load: make profile JOB=aggregator|projector|ingest
+profile:
+	./tools/profile.sh $(JOB)
 
 ## tools: the programs that the tests need and the machine lacks
 tools:

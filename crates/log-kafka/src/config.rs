@@ -134,8 +134,9 @@ const GUARDED: &[(&str, &str)] = &[
     ("fetch.queue.backoff.ms", BOUNDED),
 ];
 
-/// Room for the key, the headers' framing and the record's envelope beside the bytes that are counted.
-const ENVELOPE_BYTES: usize = 64 << 10;
+/// Room beside the bytes that are counted: for the record's envelope, and for a dead letter's coordinates and reason
+/// beside a record of the largest size (I6).
+const ENVELOPE_BYTES: usize = 1 << 20;
 
 impl KafkaConfig {
     /// Whether everything is as it must be.

@@ -57,7 +57,8 @@ fn advice(code: Code) -> Option<&'static str> {
         }
         Code::SSL => "check security.protocol and the ssl settings in kafka.properties",
         Code::AllBrokersDown | Code::BrokerTransportFailure | Code::Resolve => {
-            "check that the brokers of kafka.bootstrap are up and can be reached from here"
+            "check that the brokers of kafka.bootstrap are up and can be reached from here, and that kafka.properties has \
+             their protocol, mechanism, user and password: a broker hangs up on a stranger"
         }
         Code::OperationTimedOut | Code::MessageTimedOut | Code::RequestTimedOut => {
             "the brokers did not answer in time: check that they are up and not overloaded"

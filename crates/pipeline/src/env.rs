@@ -20,6 +20,8 @@ pub(crate) struct Env<C, O> {
     pub(crate) observer: O,
     pub(crate) cancel: CancellationToken,
     backoff: Backoff,
+    /// Whether the last thing waited for was the log.
+    waits_for_log: bool,
 }
 
 impl<C: Clock, O: Observer> Env<C, O> {
@@ -32,13 +34,14 @@ impl<C: Clock, O: Observer> Env<C, O> {
     ) -> Self {
         let seed = clock.monotonic_us() as u64;
         let backoff = Backoff::new(options.backoff_initial_ms, options.backoff_max_ms, seed);
-        Self { projection, clock, observer, cancel, backoff }
+        Self { projection, clock, observer, cancel, backoff, waits_for_log: false }
     }
 
     pub(crate) async fn wait_for_log(&mut self, error: LogError) -> Result<(), WorkerError> {
         match error {
             LogError::Fatal(text) | LogError::Refused(text) => Err(WorkerError::Log(text)),
             error => {
+                self.waits_for_log = true;
                 self.back_off(Paused::Log, &error.to_string()).await;
                 Ok(())
             }
@@ -106,7 +109,15 @@ impl<C: Clock, O: Observer> Env<C, O> {
         }
     }
 
+    /// The log has answered again; a worker that holds partitions is ready then, though nothing new may come.
+    pub(crate) fn log_answered(&mut self, holds_partitions: bool) {
+        if self.waits_for_log && holds_partitions {
+            self.resumed();
+        }
+    }
+
     pub(crate) fn resumed(&mut self) {
+        self.waits_for_log = false;
         self.backoff.reset();
         self.observer.ready();
     }

@@ -142,6 +142,9 @@ impl<S: Source, P: Publisher, R: RowStore, C: Clock, O: Observer> Worker<S, P, R
                 () = cancel.cancelled() => break,
                 polled = self.source.next(wait) => polled,
             };
+            if polled.is_ok() {
+                self.env.log_answered(!self.owned.is_empty());
+            }
             match polled {
                 Ok(Polled::Assigned(tps)) => self.claim(&tps).await?,
                 Ok(Polled::Revoked(tps)) => self.give_up(&tps).await?,

@@ -277,6 +277,32 @@ fn a_silent_registry_does_not_hold_the_worker() {
     }
 }
 
+/// A worker that waited for its log is ready as soon as the log answers, though nothing new comes; one that has never
+/// held a partition is not.
+#[test]
+fn a_log_that_answers_again_makes_ready_whoever_holds_partitions() {
+    for ingest in [false, true] {
+        local(async {
+            let stage = Stage::new(1);
+            let fail = || stage.log.fail_poll(pipeline::LogError::Unavailable("no broker".to_owned()));
+            let said = Said::default();
+            fail();
+            let worker = stage.start_either(ingest, &said);
+            stage.until(|| said.0.borrow().contains(&"log")).await;
+            for _ in 0..1_000 {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(*said.0.borrow(), ["log"], "not ready before the first claim");
+            stage.assign_all(&worker, if ingest { &RECORDS } else { &VIEWS });
+            stage.until(|| said.0.borrow().last() == Some(&"ready")).await;
+            fail();
+            stage.until(|| said.0.borrow().last() == Some(&"log")).await;
+            stage.until(|| said.0.borrow().last() == Some(&"ready")).await;
+            worker.stop().await.unwrap();
+        });
+    }
+}
+
 /// The event ids of the horizon come back for a new owner who meets their schema for the first time.
 #[test]
 fn the_horizon_is_refilled_through_the_registry() {

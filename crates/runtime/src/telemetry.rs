@@ -25,14 +25,15 @@ pub enum TelemetryError {
     Started,
 }
 
-/// What of the clients logs every attempt to reach an engine that is down: the workers' own sentences would drown.
-const TALKATIVE: [&str; 2] = ["rdkafka", "scylla::cluster::metadata"];
-
-/// The level as directives: plain levels above `debug` silence the talkative ones.
+/// The level as directives. A plain level above `debug` leaves out what the clients of Kafka and Cassandra log of every
+/// attempt to reach an engine: the workers' own sentences would drown in it.
 fn directives(level: &str) -> String {
-    let plain = ["info", "warn", "error"].iter().any(|known| level.trim().eq_ignore_ascii_case(known));
-    let silent = TALKATIVE.iter().filter(|_| plain).map(|target| format!(",{target}=off"));
-    std::iter::once(level.to_owned()).chain(silent).collect()
+    let clients = match level.trim().to_ascii_lowercase().as_str() {
+        "info" | "warn" => ",rdkafka=off,scylla=warn,scylla::cluster::metadata=off",
+        "error" => ",rdkafka=off,scylla::cluster::metadata=off",
+        _ => "",
+    };
+    format!("{level}{clients}")
 }
 
 /// Starts logging for the whole process.
@@ -107,7 +108,7 @@ mod tests {
 
     #[test]
     fn clients_that_log_every_attempt_are_silent_unless_asked() {
-        assert_eq!(directives("info"), "info,rdkafka=off,scylla::cluster::metadata=off");
+        assert_eq!(directives("info"), "info,rdkafka=off,scylla=warn,scylla::cluster::metadata=off");
         assert_eq!(directives("debug"), "debug");
         assert_eq!(directives("info,scylla=warn"), "info,scylla=warn");
     }

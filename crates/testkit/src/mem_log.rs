@@ -24,6 +24,7 @@ struct State {
     members: BTreeMap<u64, Member>,
     next_member: u64,
     publish_faults: VecDeque<LogError>,
+    poll_faults: VecDeque<LogError>,
 }
 
 #[derive(Debug, Default)]
@@ -71,6 +72,11 @@ impl MemLog {
         if let Some(held) = self.state.borrow_mut().partitions.get_mut(&tp) {
             held.retain(|record| record.offset != offset);
         }
+    }
+
+    /// Lets the next poll of any member fail like this.
+    pub fn fail_poll(&self, error: LogError) {
+        self.state.borrow_mut().poll_faults.push_back(error);
     }
 
     /// Lets the next publish fail like this.
@@ -174,6 +180,9 @@ impl MemSource {
 
 impl Source for MemSource {
     async fn next(&mut self, wait: Duration) -> Result<Polled, LogError> {
+        if let Some(error) = self.log.state.borrow_mut().poll_faults.pop_front() {
+            return Err(error);
+        }
         let news = self.log.state.borrow_mut().members.get_mut(&self.id).and_then(|member| member.news.pop_front());
         if let Some((given, tps)) = news {
             if !given {

@@ -42,6 +42,9 @@ use tokio::sync::{Semaphore, oneshot};
 use uuid::Uuid;
 use writer::{Request, Writer, weight};
 
+/// Room of a dead letter beside the record in it.
+const DEAD_LETTER_BYTES: usize = 1 << 20;
+
 /// How a log behaves.
 #[derive(Clone, Debug)]
 pub struct LogOptions {
@@ -169,8 +172,10 @@ impl Log {
     /// # Errors
     /// [`LogError::Refused`] for a record that is too large; nothing of the request is appended then.
     pub async fn submit(&self, records: Vec<OutRecord>) -> Result<Pending, LogError> {
-        let limit = self.0.options.max_record_bytes;
         for record in &records {
+            // A dead letter holds a record of the largest size, and its coordinates and reason beside it (I6).
+            let room = if record.topic == Topic::DeadLetter { DEAD_LETTER_BYTES } else { 0 };
+            let limit = self.0.options.max_record_bytes + room;
             let bytes = record.key.len() + record.value.len() + record.headers.as_bytes().len();
             if bytes > limit {
                 return Err(LogError::Refused(format!("{bytes} bytes for {}, the limit is {limit}", record.topic)));

@@ -34,11 +34,14 @@ pub(super) struct Members {
     lost: BTreeSet<TopicPartition>,
     /// Which reading of a partition a page belongs to: a seek begins a new one.
     readings: u64,
+    /// The member joined, and nothing was left for it: it is told so once, so that it knows that it works.
+    is_spare: bool,
 }
 
 impl Members {
     /// The group assigns partitions.
     pub(super) fn offer(&mut self, tps: &[TopicPartition]) {
+        self.is_spare = tps.is_empty() && self.states.is_empty();
         self.states.extend(tps.iter().map(|tp| (*tp, State::Offered)));
     }
 
@@ -97,7 +100,8 @@ impl Members {
                 assigned.push(*tp);
             }
         }
-        (!assigned.is_empty()).then_some(Notice::Assigned(assigned))
+        let is_spare = std::mem::take(&mut self.is_spare);
+        (is_spare || !assigned.is_empty()).then_some(Notice::Assigned(assigned))
     }
 
     /// Begins a new reading of an owned partition.
@@ -192,6 +196,14 @@ mod tests {
         members.lose(&[tp(0)]);
         assert_eq!(members.notice(), None);
         assert!(!members.may_commit(tp(0)) && members.is_empty());
+    }
+
+    #[test]
+    fn a_member_for_which_nothing_is_left_is_told_so_once() {
+        let mut members = Members::default();
+        members.offer(&[]);
+        assert_eq!(members.notice(), Some(Notice::Assigned(Vec::new())));
+        assert_eq!(members.notice(), None);
     }
 
     #[test]

@@ -5,8 +5,8 @@ use crate::error::{code_of, sort};
 use pipeline::LogError;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
-/// How often it is said again.
-const REPEAT_US: i64 = 10_000_000;
+/// How often it is said again: more often than an idle worker looks around, which takes silence for the end of it.
+const REPEAT_US: i64 = 4_000_000;
 /// How often brokers that are gone are asked for.
 const PROBE_US: i64 = 1_000_000;
 

@@ -108,19 +108,29 @@ impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Obs
                 biased;
                 () = cancel.cancelled() => break,
                 Some(written) = self.writes.next() => self.written(written).await?,
-                polled = self.source.next(wait), if !busy => match polled {
-                    Ok(Polled::Assigned(tps)) => self.own(&tps).await?,
-                    Ok(Polled::Revoked(tps)) => self.give_up(&tps).await?,
-                    Ok(Polled::Page(page)) => self.accept(page),
-                    Ok(Polled::Idle) => {}
-                    Err(error) => self.env.wait_for_log(error).await?,
-                },
+                polled = self.source.next(wait), if !busy => self.polled(polled).await?,
             }
             if self.batch.is_due(&self.options, self.env.clock.monotonic_us()) && self.writes.len() < CHUNKS_IN_FLIGHT {
                 self.dispatch().await?;
             }
         }
         Ok(())
+    }
+
+    async fn polled(&mut self, polled: Result<Polled, LogError>) -> Result<(), WorkerError> {
+        if polled.is_ok() {
+            self.env.log_answered(!self.fetched.is_empty());
+        }
+        match polled {
+            Ok(Polled::Assigned(tps)) => self.own(&tps).await,
+            Ok(Polled::Revoked(tps)) => self.give_up(&tps).await,
+            Ok(Polled::Page(page)) => {
+                self.accept(page);
+                Ok(())
+            }
+            Ok(Polled::Idle) => Ok(()),
+            Err(error) => self.env.wait_for_log(error).await,
+        }
     }
 
     fn accept(&mut self, page: Page) {
