@@ -133,7 +133,7 @@ fn folder() -> (Folder, Vec<Page>, Tally) {
     (Folder::new(&SERIES, schemas.into(), Some(admission), true), pages, tally)
 }
 
-/// All that a worker does with a record between the log and the store: decode, validity, duplicates, fold, account.
+// All that a worker does with a record between the log and the store: decode, validity, duplicates, fold, account.
 #[library_benchmark(config = at_most(1))]
 #[bench::events(folder())]
 fn worker((mut folder, pages, mut tally): (Folder, Vec<Page>, Tally)) -> (Folder, Vec<Page>, Tally) {

@@ -15,10 +15,13 @@ use log_kafka::{KafkaPublisher, KafkaSource};
 use pipeline::{Claimed, Flush, Position, RecordStore, RowStore, StoreError, SystemClock, WorkerOptions};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio_util::sync::CancellationToken;
 
 const PLAY_AT: usize = 50_000;
+/// How often the main thread looks whether all is done.
+const LOOK: Duration = Duration::from_millis(20);
 /// Batches close by size, as they do where a store takes its time.
 const LINGER_MS: u64 = 2_000;
 
@@ -127,7 +130,7 @@ pub fn run(spec: &Spec, mut play: impl FnMut(&[Transaction])) -> u64 {
     let taker = Taker(Arc::new(Mutex::new(Held { taken: Vec::new(), rows: 0, out, back })));
     let (told, mut done) = unbounded_channel();
     let marks = Marks::new(spec, false, told);
-    let (cancel, ports) = (CancellationToken::new(), taker.clone());
+    let (cancel, ports, observed) = (CancellationToken::new(), taker.clone(), marks.clone());
     let (spec, token) = (spec.clone(), cancel.clone());
     let thread = std::thread::spawn(move || {
         let projection = Projection::named(&spec.projection).unwrap();
@@ -136,37 +139,31 @@ pub fn run(spec: &Spec, mut play: impl FnMut(&[Transaction])) -> u64 {
             let group = format!("{}-{}", projection.name, spec.run);
             let source = KafkaSource::join(&kafka(&spec, &spec.topics), &group, projection.topics).unwrap();
             let publisher = KafkaPublisher::new(&kafka(&spec, &spec.sink)).unwrap();
-            let (ports, clock) = ((Marked(source, marks.clone()), publisher, ports), SystemClock::new());
+            let (ports, clock) = ((Marked(source, observed.clone()), publisher, ports), SystemClock::new());
             if projection.name == "records" {
-                ingest::run(schemas(), ports, clock, marks, options, token).await.unwrap();
+                ingest::run(schemas(), ports, clock, observed, options, token).await.unwrap();
             } else {
-                let worker = pipeline::Worker::new(projection, schemas(), ports, clock, marks, options, token);
+                let worker = pipeline::Worker::new(projection, schemas(), ports, clock, observed, options, token);
                 worker.run().await.unwrap();
             }
         });
     });
-    let measured = loop {
-        match taken.recv_timeout(std::time::Duration::from_millis(20)) {
-            Ok(transactions) => {
-                play(&transactions);
-                done_playing.send(()).unwrap();
-            }
-            Err(_) => {
-                if let Ok(measured) = done.try_recv() {
-                    break measured;
-                }
-            }
+    while done.try_recv().is_err() {
+        if let Ok(transactions) = taken.recv_timeout(LOOK) {
+            play(&transactions);
+            done_playing.send(()).unwrap();
         }
-    };
+    }
     cancel.cancel();
     // What it drains at its end may wait to be played.
     while !thread.is_finished() {
-        if taken.recv_timeout(std::time::Duration::from_millis(20)).is_ok() {
+        if let Ok(transactions) = taken.recv_timeout(LOOK) {
+            play(&transactions);
             done_playing.send(()).unwrap();
         }
     }
     thread.join().unwrap();
     let rest = std::mem::take(&mut taker.0.lock().unwrap().taken);
     play(&rest);
-    measured.events
+    marks.events()
 }

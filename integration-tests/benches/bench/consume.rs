@@ -5,9 +5,7 @@
 use crate::child::Spec;
 use crate::measure::{Measured, Meter};
 use domain::Projection;
-use domain::event::{
-    AgentHeartbeat, AgentStateChanged, EventKind, InteractionRecorded, SporeCreated, SporePropagated,
-};
+use domain::event::{AgentHeartbeat, AgentStateChanged, EventKind, InteractionRecorded, SporeCreated, SporePropagated};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use serde_avro_fast::Schema;

@@ -174,4 +174,3 @@ pub fn list_from_env(name: &str, default: &str) -> Vec<String> {
     let text = std::env::var(name).unwrap_or_else(|_| default.to_owned());
     text.split(',').map(|word| word.trim().to_owned()).filter(|word| !word.is_empty()).collect()
 }
-

@@ -85,6 +85,10 @@ impl Bench<'_> {
                 }
             }
         }
+        for (role, _) in ROLES.iter().filter(|(role, _)| self.plan.wants(&format!("profile-{role}"))) {
+            let measured = self.fresh(&self.spec(Work::Worker, role, u64::MAX));
+            self.add("profile", role, &[], measured);
+        }
         if self.plan.wants("scale") {
             self.scale();
         }

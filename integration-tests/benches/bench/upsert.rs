@@ -179,8 +179,7 @@ impl Bare {
     async fn unnest(&self, upsert: &Upsert, cells: &[Cell]) -> Result<u64, tokio_postgres::Error> {
         let column = |at: &usize| cells.chunks_exact(upsert.width).map(|row| Value(&row[*at])).collect::<Vec<_>>();
         let columns: Vec<Vec<Value<'_>>> = upsert.columns.iter().map(column).collect();
-        let parameters: Vec<&(dyn ToSql + Sync)> =
-            columns.iter().map(|column| column as &(dyn ToSql + Sync)).collect();
+        let parameters: Vec<&(dyn ToSql + Sync)> = columns.iter().map(|column| column as &(dyn ToSql + Sync)).collect();
         self.client.execute(&upsert.insert, &parameters).await
     }
 

@@ -84,9 +84,7 @@ fn start(
                     projector::run(schemas(), (source, publisher, rows), clock, marks, options, cancel).await.unwrap();
                 }
                 _ => {
-                    aggregator::run(schemas(), (source, publisher, rows), clock, marks, options, cancel)
-                        .await
-                        .unwrap();
+                    aggregator::run(schemas(), (source, publisher, rows), clock, marks, options, cancel).await.unwrap();
                 }
             }
         });

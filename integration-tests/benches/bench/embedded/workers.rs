@@ -144,7 +144,7 @@ pub fn alone(prepared: &Prepared, input: &Input, projection: &'static Projection
     let count = input.of(projection);
     let file = format!("{}.db", projection.name);
     let store = prepared.store(&file);
-        let meter = Meter::process(Pids::default());
+    let meter = Meter::process(Pids::default());
     let started = start(input, projection, (&prepared.log, projection.name), &prepared.sink, store, count);
     started.done.recv().unwrap();
     let mut spent = meter.spent(count);
