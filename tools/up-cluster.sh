@@ -83,6 +83,9 @@ nodes = "$SPORELOG_TEST_CASSANDRA"
 [log]
 profile = "local"
 
+[data]
+dir = "$dir"
+
 # Every process takes a free port and says which.
 [http]
 listen = "127.0.0.1:0"

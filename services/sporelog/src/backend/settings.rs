@@ -120,4 +120,16 @@ mod tests {
         assert!(postgres(&config).unwrap_err().to_string().contains("postgres.url is not set"));
         assert!(scylla(&config).unwrap_err().to_string().contains("scylla.nodes is not set"));
     }
+    #[test]
+    fn the_example_is_a_configuration() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/cluster.toml");
+        let layers = runtime::config::Layers { file: Some(file.into()), ..Default::default() };
+        let config = runtime::config::load(&layers).unwrap();
+        kafka(&config).unwrap().unwrap().check().unwrap();
+        registry(&config).unwrap();
+        postgres(&config).unwrap();
+        scylla(&config).unwrap().check().unwrap();
+        let topics = runtime::topics::load(None, &config.log.profile).unwrap();
+        assert!(topics.iter().all(|topic| topic.replication == 3));
+    }
 }

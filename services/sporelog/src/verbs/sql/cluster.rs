@@ -142,8 +142,8 @@ async fn records(cluster: &Cluster, text: &str, args: &Args, out: &mut impl Writ
 async fn ask_records(cluster: &Cluster, cql: &str, limit: usize) -> Result<store_scylla::Answer> {
     let answer = store_scylla::query_text(cluster.scylla_config()?, cql, limit).await;
     answer.map_err(|error| match error {
-        // It is no batch that is refused here.
-        StoreError::Refused(text) => anyhow!("the statement is refused: {text}"),
+        // Said of a statement, not of a batch.
+        StoreError::Refused(text) | StoreError::Unavailable(text) => anyhow!("the records do not answer: {text}"),
         error => error.into(),
     })
 }
