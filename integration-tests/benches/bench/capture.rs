@@ -37,6 +37,8 @@ pub struct Transaction {
 struct Held {
     taken: Vec<Transaction>,
     rows: usize,
+    /// Enough is taken: what comes now is dropped.
+    closed: bool,
     out: Sender<Vec<Transaction>>,
     back: Receiver<()>,
 }
@@ -48,6 +50,9 @@ struct Taker(Arc<Mutex<Held>>);
 impl Taker {
     fn take(&self, rows: &Deltas, offsets: Vec<(String, i64, i64)>) {
         let held = &mut *self.0.lock().unwrap();
+        if held.closed {
+            return;
+        }
         let written = rows.tables().iter().filter(|delta| !delta.is_empty());
         let tables = written.map(|delta| (delta.table(), flat(delta))).collect();
         held.taken.push(Transaction { tables, offsets });
@@ -127,10 +132,10 @@ impl RecordStore for Taker {
 pub fn run(spec: &Spec, mut play: impl FnMut(&[Transaction])) -> u64 {
     let (out, taken) = channel();
     let (done_playing, back) = channel();
-    let taker = Taker(Arc::new(Mutex::new(Held { taken: Vec::new(), rows: 0, out, back })));
+    let taker = Taker(Arc::new(Mutex::new(Held { taken: Vec::new(), rows: 0, closed: false, out, back })));
     let (told, mut done) = unbounded_channel();
     let marks = Marks::new(spec, false, told);
-    let (cancel, ports, observed) = (CancellationToken::new(), taker.clone(), marks.clone());
+    let (cancel, ports) = (CancellationToken::new(), taker.clone());
     let (spec, token) = (spec.clone(), cancel.clone());
     let thread = std::thread::spawn(move || {
         let projection = Projection::named(&spec.projection).unwrap();
@@ -139,24 +144,30 @@ pub fn run(spec: &Spec, mut play: impl FnMut(&[Transaction])) -> u64 {
             let group = format!("{}-{}", projection.name, spec.run);
             let source = KafkaSource::join(&kafka(&spec, &spec.topics), &group, projection.topics).unwrap();
             let publisher = KafkaPublisher::new(&kafka(&spec, &spec.sink)).unwrap();
-            let (ports, clock) = ((Marked(source, observed.clone()), publisher, ports), SystemClock::new());
+            let (ports, clock) = ((Marked(source, marks.clone()), publisher, ports), SystemClock::new());
             if projection.name == "records" {
-                ingest::run(schemas(), ports, clock, observed, options, token).await.unwrap();
+                ingest::run(schemas(), ports, clock, marks, options, token).await.unwrap();
             } else {
-                let worker = pipeline::Worker::new(projection, schemas(), ports, clock, observed, options, token);
+                let worker = pipeline::Worker::new(projection, schemas(), ports, clock, marks, options, token);
                 worker.run().await.unwrap();
             }
         });
     });
-    while done.try_recv().is_err() {
+    let events = loop {
         if let Ok(transactions) = taken.recv_timeout(LOOK) {
             play(&transactions);
             done_playing.send(()).unwrap();
+        } else if let Ok(measured) = done.try_recv() {
+            break measured.events;
         }
-    }
+    };
     cancel.cancel();
-    // What it drains at its end may wait to be played.
-    while !thread.is_finished() {
+    // It may stand still once more, holding the lock, with rows behind the last commit that counts.
+    loop {
+        if let Ok(mut held) = taker.0.try_lock() {
+            held.closed = true;
+            break;
+        }
         if let Ok(transactions) = taken.recv_timeout(LOOK) {
             play(&transactions);
             done_playing.send(()).unwrap();
@@ -165,5 +176,5 @@ pub fn run(spec: &Spec, mut play: impl FnMut(&[Transaction])) -> u64 {
     thread.join().unwrap();
     let rest = std::mem::take(&mut taker.0.lock().unwrap().taken);
     play(&rest);
-    marks.events()
+    events
 }

@@ -45,11 +45,6 @@ impl Marks {
         state.meter.get_or_insert_with(|| Meter::process(pids));
     }
 
-    /// How many events are committed by now.
-    pub fn events(&self) -> u64 {
-        self.0.lock().unwrap().so_far.events
-    }
-
     /// Every commit so far.
     pub fn commits(&self) -> Vec<Commit> {
         self.0.lock().unwrap().commits.clone()
