@@ -135,6 +135,6 @@ In another terminal:
 Ctrl-C stops everything; the engines' data goes with them.
 TEXT
 
-while sleep 1; do
-    check
-done
+# Until a signal, or until one of them ends.
+wait -n "${pids[@]}" || true
+check
