@@ -16,7 +16,8 @@ pub struct Running {
 
 impl Running {
     /// Starts it and keeps what it writes to standard error.
-    pub(crate) fn start(mut command: Command) -> Self {
+    #[must_use]
+    pub fn start(mut command: Command) -> Self {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = child.stderr.take().unwrap();
         let lines = Arc::new(Mutex::new(Vec::new()));
