@@ -1,6 +1,6 @@
 //! Reading `topics.yaml`. What it means is the domain's affair: [`domain::topics`].
 
-use domain::topics::{TopicSpec, TopicsError, TopicsFile};
+use domain::topics::{Desired, TopicSpec, TopicsError, TopicsFile};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -36,6 +36,14 @@ pub enum LoadError {
 /// # Errors
 /// Where the file cannot be read, is not as wanted, or has no such profile.
 pub fn load(file: Option<&Path>, profile: &str) -> Result<Vec<TopicSpec>, LoadError> {
+    Ok(desired(file, profile)?.topics)
+}
+
+/// As [`load`], with the cluster that the profile is meant for, where it names one.
+///
+/// # Errors
+/// As [`load`].
+pub fn desired(file: Option<&Path>, profile: &str) -> Result<Desired, LoadError> {
     let (name, text) = match file {
         None => ("the built-in topics.yaml".to_owned(), BUILT_IN.to_owned()),
         Some(path) => {
@@ -45,7 +53,7 @@ pub fn load(file: Option<&Path>, profile: &str) -> Result<Vec<TopicSpec>, LoadEr
     };
     let yaml = |error: serde_saphyr::Error| LoadError::Yaml { file: name, reason: error.to_string() };
     let topics: TopicsFile = serde_saphyr::from_str(&text).map_err(yaml)?;
-    Ok(topics.desired((!profile.is_empty()).then_some(profile))?.topics)
+    Ok(topics.desired((!profile.is_empty()).then_some(profile))?)
 }
 
 #[cfg(test)]

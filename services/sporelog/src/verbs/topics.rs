@@ -19,7 +19,7 @@ Examples:
   sporelog --set log.topics_file=topics.yaml --set log.profile=local topics plan
 
 Partitions are never added or taken away and topics never deleted: growth is a new generation of a topic. Where
-kafka.cluster_id is set, any other cluster is refused. The embedded log makes missing topics by itself at the next
+kafka.cluster_id is set, or the profile has a cluster_id, any other cluster is refused. The embedded log makes missing topics by itself at the next
 start.
 
 Exit status of `check`: 0 where the topics are as wanted, else 1. Of `plan`: 0 where they are as wanted, 2 where there
@@ -51,9 +51,9 @@ enum Verb {
 
 /// Compares, prints, and where that is asked for applies the plan.
 pub async fn run(args: Args, config: Config) -> Result<ExitCode> {
-    let topics = runtime::topics::load(config.log.topics_file.as_deref(), &config.log.profile)
+    let mut desired = runtime::topics::desired(config.log.topics_file.as_deref(), &config.log.profile)
         .context("the topics cannot be planned")?;
-    let desired = Desired { cluster_id: config.kafka.cluster_id.clone(), topics };
+    desired.cluster_id = config.kafka.cluster_id.clone().or(desired.cluster_id);
     match Cluster::configured(&config)? {
         Some(cluster) => on_cluster(args.verb, &desired, &KafkaAdmin::new(cluster.kafka())?).await,
         None => on_embedded(args.verb, desired, &config),
