@@ -10,9 +10,9 @@ out=${CARGO_TARGET_DIR:-target}/bench
 tools=.cache/inferno
 mkdir -p "$out"
 command -v perf >/dev/null || { echo "perf is not installed: apt-get install linux-perf" >&2; exit 1; }
-"${CARGO:-cargo}" install --quiet --locked --root "$tools" --version 0.12.6 inferno
+"${CARGO:-cargo}" install --quiet --locked --root "$tools" --version 0.12.8 inferno
 SPORELOG_BENCH_JOBS="profile-$job" SPORELOG_BENCH_ROUNDS=1 SPORELOG_BENCH_EVENTS=${SPORELOG_BENCH_EVENTS:-1000000} \
-SPORELOG_BENCH_WRAP="perf record --quiet -F 499 --call-graph dwarf,16384 -o $out/$job.perf --" \
+SPORELOG_BENCH_WRAP="perf record --quiet -F 999 --call-graph dwarf,16384 -o $out/$job.perf --" \
     "${CARGO:-cargo}" bench --locked -p integration-tests --bench bench
 perf report --no-children --percent-limit 0.5 --sort dso,symbol -g none -i "$out/$job.perf" --stdio >"$out/$job.txt" 2>/dev/null
 perf script -i "$out/$job.perf" 2>/dev/null | "$tools/bin/inferno-collapse-perf" | "$tools/bin/inferno-flamegraph" >"$out/$job.svg"

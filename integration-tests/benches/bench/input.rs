@@ -14,8 +14,9 @@ use std::sync::Arc;
 use testkit::events::START_US;
 use uuid::Uuid;
 
-/// How far event time goes on from event to event: two hundred events a second.
-const STEP_US: i64 = 5_000;
+/// How many events there are in a second of event time: the more, the more of them share a window.
+const RATE: &str = "SPORELOG_BENCH_EVENT_RATE";
+const DEFAULT_RATE: i64 = 200;
 const REGIONS: u64 = 24;
 /// Spores that are still carried on.
 const SPORES: usize = 65_536;
@@ -37,6 +38,11 @@ pub fn id(kind: EventKind) -> u32 {
     kind as u32 + 1
 }
 
+/// How many events there are in a second of event time.
+pub fn event_rate() -> i64 {
+    std::env::var(RATE).ok().and_then(|text| text.parse().ok()).unwrap_or(DEFAULT_RATE).clamp(1, 1_000_000)
+}
+
 /// Makes the events of a stream, one after another; the same for the same seed.
 pub struct Maker {
     random: Rand64,
@@ -44,11 +50,13 @@ pub struct Maker {
     spores: Vec<Uuid>,
     agents: u64,
     skew: Skew,
+    step_us: i64,
 }
 
 impl Maker {
     pub fn new(schemas: Arc<Schemas>, agents: u64, skew: Skew, seed: u128) -> Self {
-        Self { random: Rand64::new(seed), encoder: Encoder::new(schemas), spores: Vec::new(), agents, skew }
+        let (random, encoder) = (Rand64::new(seed), Encoder::new(schemas));
+        Self { random, encoder, spores: Vec::new(), agents, skew, step_us: 1_000_000 / event_rate() }
     }
 
     fn agent(&mut self, ix: usize) -> String {
@@ -70,7 +78,7 @@ impl Maker {
 
     /// Event number `ix` at its own time.
     pub fn one(&mut self, ix: usize) -> OutRecord {
-        self.at(ix, START_US + ix as i64 * STEP_US)
+        self.at(ix, START_US + ix as i64 * self.step_us)
     }
 
     /// Event number `ix`, as if it happened then.

@@ -55,10 +55,11 @@ fn main() {
         report.head.push(fleet::SETTINGS.to_owned());
         let options = WorkerOptions::default();
         report.head.push(format!(
-            "Input: {} events, {} bytes a value, {AGENTS} agents by Zipf's law, the partitions of the profile `local`; \
-             batches of at most {} records. Median of {} rounds.",
+            "Input: {} events, {} bytes a value, {AGENTS} agents by Zipf's law, {} events a second of event time, the \
+             partitions of the profile `local`; batches of at most {} records. Median of {} rounds.",
             plan.events,
             stream.held.mean_bytes(),
+            input::event_rate(),
             options.batch_max_records,
             plan.rounds
         ));
