@@ -6,7 +6,7 @@ JOB ?= aggregator
 # The runner must be of the same version as the library in Cargo.lock.
 GUNGRAUN ?= 0.20.0
 
-.PHONY: run up-cluster test build lint bench instructions profile tools data docs clean
+.PHONY: run up-cluster test soak build lint bench steady instructions profile tools data docs clean
 
 ## run: build, then run the whole pipeline with a simulated population; Ctrl-C drains and stops
 run:
@@ -37,6 +37,11 @@ lint:
 ## bench: on real engines, each job beside the bare client that it stands on, as a table (docs/benchmarks.md)
 bench:
 	$(CARGO) bench --locked -p integration-tests --bench bench
+
+## steady: lag and latency at 2,000 events a second on real engines, from the workers' own metrics
+steady: tools
+	$(CARGO) build --release --locked -p sporelog
+	$(CARGO) bench --locked -p integration-tests --bench steady
 
 ## instructions: what the hot paths take, counted by valgrind, beside the baselines in the benchmark; fails above them
 instructions:
