@@ -44,9 +44,10 @@ impl KafkaPublisher {
     /// [`LogError::Fatal`] where the configuration cannot be used.
     pub fn new(config: &KafkaConfig) -> Result<Self, LogError> {
         let names = Names::new(&config.topic_prefix);
-        let inner = Inner { config: config.clone(), names, producer: Mutex::new(None) };
-        drop(inner.producer()?);
-        Ok(Self(Arc::new(inner)))
+        // A producer has threads of its own, which look at the clock all day: one is made for the first record only.
+        let checked = config.producer()?.create_native_config();
+        checked.map_err(|error| sort(&error, "making a producer"))?;
+        Ok(Self(Arc::new(Inner { config: config.clone(), names, producer: Mutex::new(None) })))
     }
 
     /// Hands a record to the client; waits only for room in its queue.
