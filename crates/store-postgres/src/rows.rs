@@ -40,7 +40,7 @@ impl<'a> Keys<'a> {
         columns: &[&'static KeyColumn],
         keys: impl Iterator<Item = &'a [u8]>,
     ) -> Result<Self, StoreError> {
-        let mut parts = Vec::new();
+        let mut parts = Vec::with_capacity(keys.size_hint().0 * columns.len());
         for mut key in keys {
             for column in columns {
                 let part = take_key_part(column.ty, &mut key).ok_or_else(|| {
