@@ -8,7 +8,7 @@ use super::options::{Options, Progress, Report, Stop};
 use super::state::{Reject, State};
 use pipeline::{Clock, LogError, OutRecord, Publisher};
 use serde_json::Value;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -49,6 +49,16 @@ impl Import {
             None => State::default(),
         };
         Ok(Self { options, mapping, input, import_id, tenant, state, schemas: None })
+    }
+
+    /// Keeps the state of imports in this folder, and goes on behind what an earlier one of the same content published.
+    ///
+    /// # Errors
+    /// What is kept there cannot be read.
+    pub fn with_state_dir(mut self, directory: PathBuf) -> Result<Self, ImportError> {
+        self.state = State::load(&directory, &self.import_id)?;
+        self.options.state_dir = Some(directory);
+        Ok(self)
     }
 
     /// Encodes with these schemas, which know the ids of a registry.

@@ -61,25 +61,19 @@ const PRINTED: usize = 20;
 /// Imports the file.
 pub async fn run(args: Args, config: Config) -> Result<ExitCode> {
     let clock = SystemClock::new();
-    let stop = CancellationToken::new();
-    stop_on_signal(stop.clone())?;
-    let way = if args.dry_run { None } else { Some(Way::find(&config, &stop).await?) };
-    let state_dir = way.as_ref().map(|way| {
-        let imports = config.data.dir.join("imports");
-        way.name.as_ref().map_or(imports.clone(), |name| imports.join(name))
-    });
     let options = Options {
         tenant: args.tenant.clone(),
-        state_dir,
         from_row: args.from_row,
         again: args.again,
         max_rejects: args.max_rejects,
         ..Options::new(&args.file, &args.mapping)
     };
+    // Mistakes in mapping and file are told before anybody waits for a log.
     let import = Import::prepare(options)?;
-    let report = match way {
-        None => import.dry_run(&clock, args.show, &mut |event| println!("{event:#}")).await?,
-        Some(way) => publish(import, way, clock, &stop).await?,
+    let report = if args.dry_run {
+        import.dry_run(&clock, args.show, &mut |event| println!("{event:#}")).await?
+    } else {
+        publish(import, &config, clock).await?
     };
     summary(&report, args.dry_run, clock.monotonic_us() as f64 / 1e6)?;
     rejects(&args.file, &report)?;
@@ -90,7 +84,13 @@ pub async fn run(args: Args, config: Config) -> Result<ExitCode> {
     })
 }
 
-async fn publish(import: Import, mut way: Way, clock: SystemClock, stop: &CancellationToken) -> Result<Report> {
+async fn publish(import: Import, config: &Config, clock: SystemClock) -> Result<Report> {
+    let stop = CancellationToken::new();
+    stop_on_signal(stop.clone())?;
+    let mut way = Way::find(config, &stop).await?;
+    // What was published to one log is not in another.
+    let imports = config.data.dir.join("imports");
+    let import = import.with_state_dir(way.name.as_ref().map_or(imports.clone(), |name| imports.join(name)))?;
     if import.other_mapping() {
         eprintln!(
             "this content was imported before through another mapping: events in the log stay as they are, new ones are added"
@@ -100,7 +100,7 @@ async fn publish(import: Import, mut way: Way, clock: SystemClock, stop: &Cancel
     }
     let mut meter = Meter::new(clock);
     let mut observe = |progress: &Progress| meter.bytes(progress.bytes, progress.total_bytes, progress.events);
-    let report = import.with_schemas(way.schemas.clone()).run(&mut way, &clock, stop, &mut observe).await?;
+    let report = import.with_schemas(way.schemas.clone()).run(&mut way, &clock, &stop, &mut observe).await?;
     meter.finish();
     Ok(report)
 }
