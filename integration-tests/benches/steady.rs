@@ -56,7 +56,8 @@ impl Worker {
     fn latency(&self) -> Vec<(f64, f64)> {
         let text = self.get("/metrics");
         let bucket = |line: &str| {
-            let bound = line.split("le=\"").nth(1)?.split('"').next()?;
+            // The last label: `role="` ends like it.
+            let bound = line.rsplit_once("le=\"")?.1.split('"').next()?;
             Some((bound.parse().unwrap_or(f64::INFINITY), value(line)))
         };
         text.lines().filter(|line| line.starts_with(LATENCY)).filter_map(bucket).collect()
