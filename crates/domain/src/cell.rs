@@ -5,6 +5,7 @@
 //! integers are big-endian with the sign bit flipped; UUIDs are their 16 bytes.
 
 use crate::table::{KeyColumn, KeyType};
+use crate::window;
 use uuid::Uuid;
 
 /// One value of a row.
@@ -108,7 +109,7 @@ impl<'a> KeyWriter<'a> {
 
     /// Appends an integer column.
     pub fn int(&mut self, value: i64) -> &mut Self {
-        self.0.extend_from_slice(&((value as u64) ^ (1 << 63)).to_be_bytes());
+        self.0.extend_from_slice(&int_bytes(value));
         self
     }
 
@@ -152,7 +153,7 @@ pub fn take_key_part<'a>(ty: KeyType, key: &mut &'a [u8]) -> Option<KeyPart<'a>>
         KeyType::Int | KeyType::TimeUs => {
             let (head, tail) = key.split_first_chunk::<8>()?;
             *key = tail;
-            Some(KeyPart::Int((u64::from_be_bytes(*head) ^ (1 << 63)) as i64))
+            Some(KeyPart::Int(int_of(*head)))
         }
         KeyType::Uuid => {
             let (head, tail) = key.split_first_chunk::<16>()?;
@@ -160,6 +161,33 @@ pub fn take_key_part<'a>(ty: KeyType, key: &mut &'a [u8]) -> Option<KeyPart<'a>>
             Some(KeyPart::Uuid(Uuid::from_bytes(*head)))
         }
     }
+}
+
+/// Sets the first time in a key back to the start of its window. A key without a time stays as it is.
+pub fn floor_time(columns: &[KeyColumn], key: &mut [u8], size_us: i64) {
+    let mut from = 0;
+    for column in columns {
+        let Some(rest) = key.get_mut(from..) else { return };
+        match column.ty {
+            KeyType::Text => from += rest.iter().position(|byte| *byte == 0).map_or(rest.len(), |end| end + 1),
+            KeyType::Int => from += 8,
+            KeyType::Uuid => from += 16,
+            KeyType::TimeUs => {
+                let Some(bytes) = rest.first_chunk_mut::<8>() else { return };
+                *bytes = int_bytes(window::start(int_of(*bytes), size_us));
+                return;
+            }
+        }
+    }
+}
+
+/// An integer as the bytes of a key, which order as integers do.
+const fn int_bytes(value: i64) -> [u8; 8] {
+    ((value as u64) ^ (1 << 63)).to_be_bytes()
+}
+
+const fn int_of(bytes: [u8; 8]) -> i64 {
+    (u64::from_be_bytes(bytes) ^ (1 << 63)) as i64
 }
 
 #[cfg(test)]

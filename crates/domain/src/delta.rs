@@ -3,7 +3,7 @@
 //! Keys lie in one arena and rows in one flat vector per table, so folding an event into a row that the batch
 //! already touched allocates nothing.
 
-use crate::cell::{Cell, KeyWriter};
+use crate::cell::{Cell, KeyWriter, floor_time};
 use crate::merge::{merge_cell, merge_latest, merge_row, write_counts};
 use crate::stamp::Stamp;
 use crate::table::{Merge, Slot, Table};
@@ -16,8 +16,8 @@ use xxhash_rust::xxh3::xxh3_64;
 pub struct TableDelta {
     table: &'static Table,
     slots: Vec<Slot>,
-    index: HashTable<u32>,
-    hashes: Vec<u64>,
+    /// The hash of each key, and the row's place.
+    index: HashTable<(u64, u32)>,
     keys: Vec<u8>,
     key_ends: Vec<usize>,
     cells: Vec<Cell>,
@@ -29,7 +29,6 @@ impl TableDelta {
             table,
             slots: table.slots().collect(),
             index: HashTable::new(),
-            hashes: Vec::new(),
             keys: Vec::new(),
             key_ends: Vec::new(),
             cells: Vec::new(),
@@ -74,8 +73,8 @@ impl TableDelta {
     }
 
     fn find_hashed(&self, hash: u64, key: &[u8]) -> Option<usize> {
-        let found = self.index.find(hash, |ix| self.hashes[*ix as usize] == hash && self.key(*ix as usize) == key);
-        found.map(|ix| *ix as usize)
+        let found = self.index.find(hash, |(held, ix)| *held == hash && self.key(*ix as usize) == key);
+        found.map(|(_, ix)| *ix as usize)
     }
 
     /// The cells of row `ix`.
@@ -121,18 +120,15 @@ impl TableDelta {
             return ix;
         }
         let ix = self.len();
-        self.hashes.push(hash);
         self.keys.extend_from_slice(key);
         self.key_ends.push(self.keys.len());
         self.cells.resize(self.cells.len() + self.slots.len(), Cell::Null);
-        let hashes = &self.hashes;
-        self.index.insert_unique(hash, ix as u32, |ix| hashes[*ix as usize]);
+        self.index.insert_unique(hash, (hash, ix as u32), |(hash, _)| *hash);
         ix
     }
 
     fn clear(&mut self) {
         self.index.clear();
-        self.hashes.clear();
         self.keys.clear();
         self.key_ends.clear();
         self.cells.clear();
@@ -207,6 +203,24 @@ impl Deltas {
         let delta = &mut self.tables[table.ix];
         let start = delta.row(&self.scratch) * delta.slots.len();
         delta.cells.splice(start..start + delta.slots.len(), cells);
+    }
+
+    /// Adds rows up to those of the coarser tables that are declared for them. To be called once, when the last event
+    /// of a batch is folded: a batch has fewer rows than events, and much fewer of them in larger windows.
+    pub fn roll_up(&mut self) {
+        for ix in 0..self.tables.len() {
+            let Some(rollup) = self.tables[ix].table.rollup else { continue };
+            // No table adds up to itself: a test of the declarations holds that.
+            let Ok([fine, coarse]) = self.tables.get_disjoint_mut([ix, rollup.into]) else { continue };
+            for row in 0..fine.len() {
+                self.scratch.clear();
+                self.scratch.extend_from_slice(fine.key(row));
+                floor_time(fine.table.key, &mut self.scratch, rollup.size_us);
+                let at = coarse.row(&self.scratch) * coarse.slots.len();
+                let cells = &mut coarse.cells[at..at + coarse.slots.len()];
+                merge_row(&coarse.slots, cells, fine.cells(row).iter().cloned());
+            }
+        }
     }
 
     /// The tables, in declaration order.
@@ -302,10 +316,63 @@ impl RowMut<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fold::series::SERIES;
+    use crate::projection::PROJECTIONS;
+    use crate::tables::series::AGENT_RATE;
     use crate::tables::views::CONTACT;
+    use crate::window;
     use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn tables_add_up_to_tables_of_the_same_form() {
+        for projection in PROJECTIONS {
+            for table in projection.tables {
+                let Some(rollup) = table.rollup else { continue };
+                let into = projection.tables[rollup.into];
+                assert!(rollup.into > table.ix, "{}: behind it, so that sums of sums are whole", table.name);
+                assert_eq!((table.partial, table.topics), (into.partial, into.topics), "{}", table.name);
+                let form = |table: &Table| format!("{:?} {:?}", table.key, table.columns);
+                assert_eq!(form(table), form(into), "{}", table.name);
+                let finer = table.key.iter().any(|column| column.ty == crate::table::KeyType::TimeUs);
+                assert!(finer, "{} has windows", table.name);
+            }
+        }
+    }
 
     proptest! {
+        /// I10: hours and days hold just what their events add up to, whatever the batch.
+        #[test]
+        fn larger_windows_hold_what_their_events_add_up_to(
+            events in proptest::collection::vec((0..3_u8, 0..5_000_i64, -4..5_i64), 0..200),
+        ) {
+            let mut deltas = Deltas::new(SERIES.tables);
+            let mut wanted: [BTreeMap<Vec<u8>, (i64, i64)>; 3] = Default::default();
+            for (agent, minute, impact) in events {
+                let (agent, time_us) = (agent.to_string(), minute * window::MINUTE_US);
+                let write = |key: &mut KeyWriter<'_>, size_us| {
+                    key.text("t").text("").int(window::start(time_us, size_us)).text(&agent);
+                };
+                for (sums, size_us) in wanted.iter_mut().zip([window::MINUTE_US, window::HOUR_US, window::DAY_US]) {
+                    let mut bytes = Vec::new();
+                    write(&mut KeyWriter::new(&mut bytes), size_us);
+                    let sum = sums.entry(bytes).or_default();
+                    *sum = (sum.0 + 1, sum.1 + impact);
+                }
+                let mut row = deltas.row(&AGENT_RATE[0], |key| write(key, window::MINUTE_US));
+                row.add("interactions", 1).add("field_impact_sum", impact);
+            }
+            deltas.roll_up();
+            for (table, sums) in AGENT_RATE.iter().zip(wanted) {
+                let delta = &deltas.tables()[table.ix];
+                prop_assert_eq!(delta.len(), sums.len());
+                for (key, (count, sum)) in sums {
+                    let row = delta.find(&key).unwrap();
+                    prop_assert_eq!(delta.cells(row), [Cell::Int(count), Cell::Int(sum)]);
+                }
+            }
+        }
+
         /// I3: the order is that of the keys as bytes, whatever they share.
         #[test]
         fn rows_are_sorted_by_key(keys in proptest::collection::vec(("[ab]{0,3}", "[ab]{0,12}", "[a-c]{0,9}"), 0..60)) {

@@ -48,7 +48,7 @@ pub fn merge_latest(pair: &mut [Cell], value: Cell, stamp: &[u8]) {
 }
 
 /// Merges the row `later` into `row`; both have the cells of `slots`.
-pub fn merge_row(slots: &[Slot], row: &mut [Cell], later: Vec<Cell>) {
+pub fn merge_row(slots: &[Slot], row: &mut [Cell], later: impl IntoIterator<Item = Cell>) {
     let mut later = later.into_iter();
     let mut ix = 0;
     while let Some(value) = later.next() {

@@ -135,8 +135,20 @@ pub struct Table {
     pub key: &'static [KeyColumn],
     /// The value columns, in order.
     pub columns: &'static [Column],
+    /// The coarser table that this one adds up to: the events of a row here are those of a row there as well, and a
+    /// fold writes the finest table alone.
+    pub rollup: Option<Rollup>,
     /// One sentence for the data dictionary.
     pub doc: &'static str,
+}
+
+/// How rows of one window add up to rows of a larger one: same columns, and the same key but for the first time in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rollup {
+    /// The place of the coarser table in the projection's list: behind this one.
+    pub into: usize,
+    /// The size of its windows.
+    pub size_us: i64,
 }
 
 /// The two columns that end the key of a partial table.

@@ -18,11 +18,13 @@ pub(crate) struct Gather {
     at: HashMap<TopicPartition, usize>,
     bytes: usize,
     records: usize,
+    /// Records and bytes of a page of the last hand-over: the next ones get that much room at once.
+    usual: (usize, usize),
 }
 
 impl Gather {
     pub(crate) fn new(names: Names) -> Self {
-        Self { names, topic: None, pages: Vec::new(), at: HashMap::new(), bytes: 0, records: 0 }
+        Self { names, topic: None, pages: Vec::new(), at: HashMap::new(), bytes: 0, records: 0, usual: (0, 0) }
     }
 
     /// Where a message lies, if in a topic of ours.
@@ -44,7 +46,7 @@ impl Gather {
         let at = match self.pages.last() {
             Some(page) if page.tp() == tp => self.pages.len() - 1,
             _ => *self.at.entry(tp).or_insert_with(|| {
-                self.pages.push(Page::new(tp));
+                self.pages.push(Page::with_capacity(tp, self.usual.0, self.usual.1));
                 self.pages.len() - 1
             }),
         };
@@ -64,6 +66,9 @@ impl Gather {
     /// The pages gathered so far.
     pub(crate) fn take(&mut self) -> Vec<Page> {
         self.at.clear();
+        if let Some(pages) = std::num::NonZero::new(self.pages.len()) {
+            self.usual = (self.records / pages, self.bytes / pages);
+        }
         (self.bytes, self.records) = (0, 0);
         std::mem::take(&mut self.pages)
     }

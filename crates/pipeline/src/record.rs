@@ -45,7 +45,13 @@ impl Page {
     /// An empty page.
     #[must_use]
     pub fn new(tp: TopicPartition) -> Self {
-        Self { tp, entries: Vec::new(), bytes: Vec::new(), log_end: 0 }
+        Self::with_capacity(tp, 0, 0)
+    }
+
+    /// An empty page with room for that many records, whose keys, values and headers have that many bytes.
+    #[must_use]
+    pub fn with_capacity(tp: TopicPartition, records: usize, bytes: usize) -> Self {
+        Self { tp, entries: Vec::with_capacity(records), bytes: Vec::with_capacity(bytes), log_end: 0 }
     }
 
     /// Appends a record.

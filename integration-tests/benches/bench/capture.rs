@@ -139,7 +139,7 @@ pub fn run(spec: &Spec, mut play: impl FnMut(&[Transaction])) -> u64 {
     let (spec, token) = (spec.clone(), cancel.clone());
     let thread = std::thread::spawn(move || {
         let projection = Projection::named(&spec.projection).unwrap();
-        let options = WorkerOptions { batch_linger_ms: LINGER_MS, ..WorkerOptions::default() };
+        let options = WorkerOptions { batch_linger_ms: LINGER_MS, ..crate::worker::options() };
         runtime().block_on(async {
             let group = format!("{}-{}", projection.name, spec.run);
             let source = KafkaSource::join(&kafka(&spec, &spec.topics), &group, projection.topics).unwrap();

@@ -34,7 +34,6 @@ mod worker;
 use fleet::Fleet;
 use input::{AGENTS, Skew};
 use jobs::{Bench, Plan};
-use pipeline::WorkerOptions;
 use report::Report;
 
 #[global_allocator]
@@ -53,7 +52,7 @@ fn main() {
         let stream = fleet.prepare("bench.", plan.events, AGENTS, Skew::Zipf);
         report.head.push(format!("Versions: sporelog {}, Postgres {}.", env!("CARGO_PKG_VERSION"), fleet.versions()));
         report.head.push(fleet::SETTINGS.to_owned());
-        let options = WorkerOptions::default();
+        let options = worker::options();
         report.head.push(format!(
             "Input: {} events, {} bytes a value, {AGENTS} agents by Zipf's law, {} events a second of event time, the \
              partitions of the profile `local`; batches of at most {} records. Median of {} rounds.",

@@ -2,6 +2,7 @@
 //! the connections to Postgres on the process's.
 
 use crate::child::Spec;
+use crate::fleet::from_env;
 use crate::marks::{Marked, Marks};
 use crate::measure::Measured;
 use codec::Schemas;
@@ -17,6 +18,14 @@ use tokio_util::sync::CancellationToken;
 
 pub fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// How workers batch: as by default, unless the environment says otherwise.
+pub fn options() -> WorkerOptions {
+    let mut options = WorkerOptions::default();
+    options.batch_max_records = from_env("SPORELOG_BENCH_BATCH_RECORDS", options.batch_max_records);
+    options.batch_max_bytes = from_env("SPORELOG_BENCH_BATCH_BYTES", options.batch_max_bytes);
+    options
 }
 
 /// How clients of topics behind this prefix are set: as by default.
@@ -70,7 +79,7 @@ fn start(
 ) -> JoinHandle<()> {
     std::thread::spawn(move || {
         let projection = Projection::named(&spec.projection).unwrap();
-        let (clock, options) = (SystemClock::new(), WorkerOptions::default());
+        let (clock, options) = (SystemClock::new(), options());
         runtime().block_on(async {
             let group = format!("{}-{}", projection.name, spec.run);
             let source = KafkaSource::join(&kafka(&spec, &spec.topics), &group, projection.topics).unwrap();

@@ -30,7 +30,7 @@ pub static SERIES: Projection = Projection {
     derive: None,
 };
 
-const SIZES_US: [i64; 3] = [window::MINUTE_US, window::HOUR_US, window::DAY_US];
+// Each kind of window is folded by the minute alone: hours and days are what their minutes add up to.
 
 fn fold(event: &Event<'_>, rows: &mut Deltas) -> Folded {
     match event {
@@ -45,41 +45,35 @@ fn fold(event: &Event<'_>, rows: &mut Deltas) -> Folded {
 
 fn field_coherence(heartbeat: &AgentHeartbeat<'_>, rows: &mut Deltas) {
     let level = heartbeat.coherence_level.map(fixed::from_double);
-    let agent = distinct::hash(heartbeat.agent_id.as_bytes());
-    for (table, size_us) in FIELD_COHERENCE.iter().zip(SIZES_US) {
-        let start = window::start(heartbeat.meta.occurred_at, size_us);
-        let mut row = rows.row(table, |key| {
-            key.text(heartbeat.meta.tenant_id).text(heartbeat.region_id).int(start);
-        });
-        row.add("heartbeats", 1).add("reports", i64::from(level.is_some()));
-        row.add("coherence_sum", level.unwrap_or(0)).merge("coherence_peak", Cell::int(level));
-        let state = row.in_place("agents_state");
-        if let Cell::Bytes(set) = state {
-            distinct::insert(set, agent);
-        } else {
-            let mut set = Vec::new();
-            distinct::insert(&mut set, agent);
-            *state = Cell::Bytes(set);
-        }
+    let start = window::start(heartbeat.meta.occurred_at, window::MINUTE_US);
+    let mut row = rows.row(&FIELD_COHERENCE[0], |key| {
+        key.text(heartbeat.meta.tenant_id).text(heartbeat.region_id).int(start);
+    });
+    row.add("heartbeats", 1).add("reports", i64::from(level.is_some()));
+    row.add("coherence_sum", level.unwrap_or(0)).merge("coherence_peak", Cell::int(level));
+    let state = row.in_place("agents_state");
+    if state.is_null() {
+        *state = Cell::Bytes(Vec::new());
+    }
+    if let Cell::Bytes(set) = state {
+        distinct::insert(set, distinct::hash(heartbeat.agent_id.as_bytes()));
     }
 }
 
 fn interaction_rate(event: &InteractionRecorded<'_>, rows: &mut Deltas) {
     let region = event.region_id.unwrap_or_default();
     let impact = fixed::from_double(event.field_impact);
-    for (ix, size_us) in SIZES_US.into_iter().enumerate() {
-        let start = window::start(event.meta.occurred_at, size_us);
-        rows.row(&AGENT_RATE[ix], |key| {
-            key.text(event.meta.tenant_id).text(region).int(start).text(event.agent_id);
-        })
-        .add("interactions", 1)
-        .add("field_impact_sum", impact);
-        rows.row(&REGION_RATE[ix], |key| {
-            key.text(event.meta.tenant_id).text(region).int(start);
-        })
-        .add("interactions", 1)
-        .add("field_impact_sum", impact);
-    }
+    let start = window::start(event.meta.occurred_at, window::MINUTE_US);
+    rows.row(&AGENT_RATE[0], |key| {
+        key.text(event.meta.tenant_id).text(region).int(start).text(event.agent_id);
+    })
+    .add("interactions", 1)
+    .add("field_impact_sum", impact);
+    rows.row(&REGION_RATE[0], |key| {
+        key.text(event.meta.tenant_id).text(region).int(start);
+    })
+    .add("interactions", 1)
+    .add("field_impact_sum", impact);
 }
 
 fn velocity(meta: &Meta<'_>, region: Option<&str>, column: &'static str, rows: &mut Deltas) {

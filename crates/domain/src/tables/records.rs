@@ -39,6 +39,7 @@ pub static SPORES: Table = Table {
     partial: false,
     key: &[TENANT, SPORE],
     columns: &SPORE_COLUMNS,
+    rollup: None,
     doc: "Every spore, as it was created.",
 };
 
@@ -64,6 +65,7 @@ pub static SPORES_BY_DAY: Table = Table {
         Column::new("region_id", Type::Text, Once, "The region where it was made."),
         Column::new("resonance_score", Type::Double, Once, "How strongly it resonates.").unit("0..1"),
     ],
+    rollup: None,
     doc: "Spores by the day they were made.",
 };
 
@@ -87,6 +89,7 @@ pub static SPORE_PATH: Table = Table {
         Column::new("resonance", Type::Double, Once, "How strongly it resonated on arrival."),
         Column::new("channel", Type::Text, Once, "The way it was passed on."),
     ],
+    rollup: None,
     doc: "The way of every spore from agent to agent.",
 };
 
@@ -123,5 +126,6 @@ pub static INTERACTIONS: Table = Table {
         Column::new("duration_ms", Type::Int, Once, "How long it took.").unit("ms"),
         Column::new("love_resonance", Type::Int, Once, "The writer's resonance.").unit("0..100"),
     ],
+    rollup: None,
     doc: "Every interaction, one row for each of its two ends.",
 };

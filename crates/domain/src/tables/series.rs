@@ -2,8 +2,9 @@
 
 use super::{AGENT, REGION, TENANT, WINDOW};
 use crate::table::Merge::{CountOf, Max, State, Sum};
-use crate::table::{Column, KeyColumn, StateKind, Table, Type};
+use crate::table::{Column, KeyColumn, Rollup, StateKind, Table, Type};
 use crate::topic::Topic;
+use crate::window::{DAY_US, HOUR_US};
 
 const COHERENCE_COLUMNS: [Column; 6] = [
     Column::new("heartbeats", Type::Int, Sum, "How many heartbeats were heard."),
@@ -22,40 +23,48 @@ const RATE_COLUMNS: [Column; 2] = [
 const REGION_KEY: &[KeyColumn] = &[TENANT, REGION, WINDOW];
 const AGENT_KEY: &[KeyColumn] = &[TENANT, REGION, WINDOW, AGENT];
 
-const fn coherence(name: &'static str, ix: usize, doc: &'static str) -> Table {
+const fn coherence(name: &'static str, ix: usize, rollup: Option<Rollup>, doc: &'static str) -> Table {
     let topics = &[Topic::AgentPresence];
-    Table { name, ix, topics, partial: true, key: REGION_KEY, columns: &COHERENCE_COLUMNS, doc }
+    Table { name, ix, topics, partial: true, key: REGION_KEY, columns: &COHERENCE_COLUMNS, rollup, doc }
 }
 
-const fn agent_rate(name: &'static str, ix: usize, doc: &'static str) -> Table {
+const fn agent_rate(name: &'static str, ix: usize, rollup: Option<Rollup>, doc: &'static str) -> Table {
     let topics = &[Topic::SacredMessages];
-    Table { name, ix, topics, partial: false, key: AGENT_KEY, columns: &RATE_COLUMNS, doc }
+    Table { name, ix, topics, partial: false, key: AGENT_KEY, columns: &RATE_COLUMNS, rollup, doc }
 }
 
-const fn region_rate(name: &'static str, ix: usize, doc: &'static str) -> Table {
+const fn region_rate(name: &'static str, ix: usize, rollup: Option<Rollup>, doc: &'static str) -> Table {
     let topics = &[Topic::SacredMessages];
-    Table { name, ix, topics, partial: true, key: REGION_KEY, columns: &RATE_COLUMNS, doc }
+    Table { name, ix, topics, partial: true, key: REGION_KEY, columns: &RATE_COLUMNS, rollup, doc }
+}
+
+const fn hourly(into: usize) -> Option<Rollup> {
+    Some(Rollup { into, size_us: HOUR_US })
+}
+
+const fn daily(into: usize) -> Option<Rollup> {
+    Some(Rollup { into, size_us: DAY_US })
 }
 
 /// Field coherence by minute, hour and day.
 pub static FIELD_COHERENCE: [Table; 3] = [
-    coherence("field_coherence_1m", 0, "How each region resonates, by minute."),
-    coherence("field_coherence_1h", 1, "How each region resonates, by hour."),
-    coherence("field_coherence_1d", 2, "How each region resonates, by day."),
+    coherence("field_coherence_1m", 0, hourly(1), "How each region resonates, by minute."),
+    coherence("field_coherence_1h", 1, daily(2), "How each region resonates, by hour."),
+    coherence("field_coherence_1d", 2, None, "How each region resonates, by day."),
 ];
 
 /// Interactions of each agent by minute, hour and day.
 pub static AGENT_RATE: [Table; 3] = [
-    agent_rate("interaction_rate_agent_1m", 3, "Interactions that each agent began, by minute."),
-    agent_rate("interaction_rate_agent_1h", 4, "Interactions that each agent began, by hour."),
-    agent_rate("interaction_rate_agent_1d", 5, "Interactions that each agent began, by day."),
+    agent_rate("interaction_rate_agent_1m", 3, hourly(4), "Interactions that each agent began, by minute."),
+    agent_rate("interaction_rate_agent_1h", 4, daily(5), "Interactions that each agent began, by hour."),
+    agent_rate("interaction_rate_agent_1d", 5, None, "Interactions that each agent began, by day."),
 ];
 
 /// Interactions in each region by minute, hour and day.
 pub static REGION_RATE: [Table; 3] = [
-    region_rate("interaction_rate_region_1m", 6, "Interactions in each region, by minute."),
-    region_rate("interaction_rate_region_1h", 7, "Interactions in each region, by hour."),
-    region_rate("interaction_rate_region_1d", 8, "Interactions in each region, by day."),
+    region_rate("interaction_rate_region_1m", 6, hourly(7), "Interactions in each region, by minute."),
+    region_rate("interaction_rate_region_1h", 7, daily(8), "Interactions in each region, by hour."),
+    region_rate("interaction_rate_region_1d", 8, None, "Interactions in each region, by day."),
 ];
 
 /// Spores created and propagated in each region by minute.
@@ -69,5 +78,6 @@ pub static SPORE_VELOCITY: Table = Table {
         Column::new("created", Type::Int, Sum, "How many spores were created."),
         Column::new("propagated", Type::Int, Sum, "How many times a spore was passed on."),
     ],
+    rollup: None,
     doc: "How fast spores are made and passed on in each region, by minute.",
 };

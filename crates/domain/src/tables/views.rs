@@ -14,6 +14,7 @@ pub static SPORE_VIEW: Table = Table {
     partial: false,
     key: &[TENANT, SPORE],
     columns: &SPORE_COLUMNS,
+    rollup: None,
     doc: "Every spore, for analysts.",
 };
 
@@ -31,6 +32,7 @@ pub static RECEIVED: Table = Table {
         Column::new("hop", Type::Int, Min, "The shortest way from its origin.").unit("hops"),
         Column::new("resonance", Type::Fixed, Max, "The strongest resonance on arrival.").unit("millionths"),
     ],
+    rollup: None,
     doc: "Which agent received which spore.",
 };
 
@@ -50,6 +52,7 @@ pub static CONTACT: Table = Table {
         Column::new("first_at", Type::TimeUs, Min, "The first interaction (valid time).").unit("us"),
         Column::new("last_at", Type::TimeUs, Max, "The last interaction (valid time).").unit("us"),
     ],
+    rollup: None,
     doc: "Directed contact: what agent_id did towards peer_id.",
 };
 
@@ -97,6 +100,7 @@ pub static AGENT_VIEW: Table = Table {
         Column::new("first_at", Type::TimeUs, Min, "The first event about it (valid time).").unit("us"),
         Column::new("last_at", Type::TimeUs, Max, "The last event about it (valid time).").unit("us"),
     ],
+    rollup: None,
     doc: "Every agent as it is now.",
 };
 
@@ -131,6 +135,7 @@ pub static AGENT_HISTORY: Table = Table {
         Column::new("status", Type::Text, Once, "The status."),
         Column::new("credits_delta", Type::Double, Once, "The change of credits."),
     ],
+    rollup: None,
     doc: "Every change of an agent's state.",
 };
 
@@ -150,6 +155,7 @@ pub static AGENT_PRESENCE: Table = Table {
         Column::new("last_seen", Type::TimeUs, Max, "When it was last heard (valid time).").unit("us"),
         Column::new("region_id", Type::Text, Latest, "The region it was heard from."),
     ],
+    rollup: None,
     doc: "When each agent was heard, by day.",
 };
 
@@ -165,5 +171,6 @@ pub static CONTACT_DAY: Table = Table {
             .unit("1,440 bits"),
         Column::new("interactions", Type::Int, Sum, "How often agent_id acted upon peer_id on that day."),
     ],
+    rollup: None,
     doc: "On which minutes of each day two agents were in direct contact.",
 };

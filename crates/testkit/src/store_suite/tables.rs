@@ -34,6 +34,7 @@ pub static NUMBERS: Table = Table {
     partial: false,
     key: &[TENANT, NAME],
     columns: &[column("total", Type::Int, Merge::Sum)],
+    rollup: None,
     doc: "One sum.",
 };
 
@@ -64,6 +65,7 @@ pub static KINDS: Table = Table {
         column("latest_bytes", Type::Bytes, Merge::Latest),
         column("latest_uuid", Type::Uuid, Merge::Latest),
     ],
+    rollup: None,
     doc: "Every merge kind that the store can do itself.",
 };
 
@@ -79,6 +81,7 @@ pub static PARTS: Table = Table {
         column("peak", Type::Fixed, Merge::Max),
         column("minutes", Type::Bits, Merge::Or),
     ],
+    rollup: None,
     doc: "Parts that are merged blind.",
 };
 
@@ -96,6 +99,7 @@ pub static SETS: Table = Table {
         column("members", Type::Int, Merge::CountOf("members_state")),
         column("mood", Type::Text, Merge::Latest),
     ],
+    rollup: None,
     doc: "Parts with a set.",
 };
 
@@ -112,6 +116,7 @@ pub static FACTS: Table = Table {
         column("bytes", Type::Bytes, Merge::Once),
         column("at", Type::TimeUs, Merge::Once),
     ],
+    rollup: None,
     doc: "Facts.",
 };
 

@@ -14,7 +14,7 @@ use domain::delta::Deltas;
 use domain::table::{Merge, Slot, Table};
 use domain::{Projection, TopicPartition};
 use embedded::store::{Store, physical_name};
-use pipeline::{Claimed, Flush, Position, RecordStore, RowStore, StoreError, SystemClock, WorkerOptions};
+use pipeline::{Claimed, Flush, Position, RecordStore, RowStore, StoreError, SystemClock};
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, TransactionBehavior};
@@ -217,7 +217,7 @@ pub fn run(prepared: &Prepared, input: &Input, projection: &'static Projection) 
     let source = prepared.log.join(&format!("bare-{}", projection.name), projection.topics, "bare").unwrap();
     let (schemas, sink, token) = (input.schemas.clone(), prepared.sink.clone(), cancel.clone());
     let thread = std::thread::spawn(move || {
-        let (clock, options) = (SystemClock::new(), WorkerOptions::default());
+        let (clock, options) = (SystemClock::new(), crate::worker::options());
         let ports = (source, sink, recorder);
         if projection.name == "records" {
             runtime().block_on(ingest::run(schemas, ports, clock, until, options, token)).unwrap();

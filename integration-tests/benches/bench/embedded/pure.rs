@@ -54,6 +54,7 @@ pub fn fold(input: &Input, projection: &Projection) -> Measured {
             deltas.set_scope(TopicPartition::new(event.kind().topic(), 0));
             black_box((projection.fold)(event, &mut deltas));
         }
+        deltas.roll_up();
         sum.rows += deltas.rows() as u64;
         deltas.clear();
         sum.add(&meter.spent(chunk.len()));

@@ -8,7 +8,7 @@ use domain::topics::TopicSpec;
 use domain::{Projection, Topic};
 use embedded::log::Log;
 use embedded::store::Store;
-use pipeline::{Committed, Observer, OutRecord, SystemClock, WorkerOptions};
+use pipeline::{Committed, Observer, OutRecord, SystemClock};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -125,7 +125,7 @@ fn start(
     let cancel = CancellationToken::new();
     let source = log.0.join(log.1, projection.topics, "bench").unwrap();
     let (schemas, sink, token) = (input.schemas.clone(), sink.clone(), cancel.clone());
-    let options = WorkerOptions::default();
+    let options = crate::worker::options();
     let work = move || {
         let ports = (source, sink, store);
         let clock = SystemClock::new();

@@ -130,13 +130,15 @@ impl<'a> Watch<'a> {
         }
         self.tally.publish.clear();
         self.tally.dead.clear();
-        let delta = &self.folder.deltas.tables()[self.table.ix];
+        self.folder.deltas.roll_up();
+        let rows = self.folder.seal();
+        let delta = &rows.tables()[self.table.ix];
         let found = (0..delta.len()).find(|row| {
             let rest = delta.key(*row).strip_prefix(self.key);
             rest.is_some_and(|rest| self.table.partial || rest.is_empty())
         });
         let cells = found.map(|row| delta.cells(row).to_vec());
-        self.folder.commit();
+        self.folder.commit(rows);
         let event = self.schemas.schemas().decode(record.value).ok()?;
         let event = format!("{} {}", event.kind(), event.meta().event_id);
         Some(Writer { at: (record.tp, record.offset), event, cells: cells? })
