@@ -6,7 +6,8 @@
 //!   horizon is kept as 64-bit hashes per partition and refilled from the log by a new owner; past a cap on its
 //!   entries it shortens. An unsequenced repeat after the horizon counts again in sums.
 //!
-//! What a batch adds is staged until its commit: a batch that fails leaves no trace (I3).
+//! What a batch adds is staged until its commit: a batch that fails leaves no trace (I3). Two batches may be staged, one
+//! behind the other: the first is sealed and being committed while the second is folded. They fail together.
 
 use domain::TopicPartition;
 use domain::event::Meta;
@@ -24,7 +25,13 @@ struct Horizon {
     order: VecDeque<u64>,
     /// Append time and number of the ids in `order` that share it.
     runs: VecDeque<(i64, usize)>,
+    /// How many of them, the newest, are not committed; and how many of those are of the sealed batch.
     staged: usize,
+    sealed: usize,
+    /// What has left since the last commit, and how much of that by the sealed batch: it is seen again where a batch is
+    /// folded again.
+    gone: VecDeque<(i64, u64)>,
+    sealed_gone: usize,
 }
 
 impl Horizon {
@@ -34,17 +41,24 @@ impl Horizon {
             Some((at_us, count)) if *at_us == append_us => *count += 1,
             _ => self.runs.push_back((append_us, 1)),
         }
-        self.staged += 1;
     }
 
     fn pop_oldest(&mut self) {
-        let Some(hash) = self.order.pop_front() else { return };
+        let (Some(hash), Some((append_us, count))) = (self.order.pop_front(), self.runs.front_mut()) else { return };
         self.seen.remove(&hash);
-        if let Some((_, count)) = self.runs.front_mut() {
-            *count -= 1;
-            if *count == 0 {
-                self.runs.pop_front();
-            }
+        self.gone.push_back((*append_us, hash));
+        *count -= 1;
+        if *count == 0 {
+            self.runs.pop_front();
+        }
+    }
+
+    fn push_oldest(&mut self, append_us: i64, hash: u64) {
+        self.seen.insert(hash);
+        self.order.push_front(hash);
+        match self.runs.front_mut() {
+            Some((at_us, count)) if *at_us == append_us => *count += 1,
+            _ => self.runs.push_front((append_us, 1)),
         }
     }
 
@@ -65,9 +79,22 @@ impl Horizon {
         }
     }
 
+    fn seal(&mut self) {
+        (self.sealed, self.sealed_gone) = (self.staged, self.gone.len());
+    }
+
+    fn commit(&mut self) {
+        self.staged -= std::mem::take(&mut self.sealed);
+        self.gone.drain(..std::mem::take(&mut self.sealed_gone));
+    }
+
     fn roll_back(&mut self) {
+        (self.sealed, self.sealed_gone) = (0, 0);
         for _ in 0..std::mem::take(&mut self.staged) {
             self.pop_newest();
+        }
+        while let Some((append_us, hash)) = self.gone.pop_back() {
+            self.push_oldest(append_us, hash);
         }
     }
 }
@@ -79,16 +106,22 @@ enum Known {
     At(i64),
 }
 
+/// An event under its record key, as 64 bits; nothing for a record that its producer's mark decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity(u64);
+
 /// The verdict on a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admit {
-    /// It was not seen before.
-    New,
+    /// It was not seen before: what to say of it where it is applied.
+    New(Identity),
     /// It was.
     Duplicate,
     /// The producer's mark must be loaded first.
     MarkNeeded,
 }
+
+type Marks = HashMap<TopicPartition, HashMap<Box<str>, i64>>;
 
 /// Marks and horizons of the partitions that a worker owns.
 #[derive(Debug)]
@@ -98,7 +131,8 @@ pub struct Admission {
     max_marks: usize,
     horizons: HashMap<TopicPartition, Horizon>,
     marks: HashMap<TopicPartition, HashMap<Box<str>, Known>>,
-    staged_marks: HashMap<TopicPartition, HashMap<Box<str>, i64>>,
+    staged_marks: Marks,
+    sealed_marks: Marks,
 }
 
 impl Admission {
@@ -112,6 +146,7 @@ impl Admission {
             horizons: HashMap::new(),
             marks: HashMap::new(),
             staged_marks: HashMap::new(),
+            sealed_marks: HashMap::new(),
         }
     }
 
@@ -120,15 +155,16 @@ impl Admission {
         let Some(seq) = meta.producer_seq else {
             let horizon = self.horizons.entry(tp).or_default();
             horizon.expire(append_us.saturating_sub(self.horizon_us));
-            let seen = horizon.seen.contains(&identity(meta.event_id, key));
-            return if seen { Admit::Duplicate } else { Admit::New };
+            let identity = identity(meta.event_id, key);
+            return if horizon.seen.contains(&identity.0) { Admit::Duplicate } else { Admit::New(identity) };
         };
-        let staged = self.staged_marks.get(&tp).and_then(|marks| marks.get(meta.producer_id)).copied();
+        let of = |marks: &Marks| marks.get(&tp).and_then(|marks| marks.get(meta.producer_id)).copied();
+        let staged = of(&self.staged_marks).or_else(|| of(&self.sealed_marks));
         let held = self.marks.get(&tp).and_then(|marks| marks.get(meta.producer_id)).copied();
         match (staged, held) {
             (Some(mark), _) | (None, Some(Known::At(mark))) if seq <= mark => Admit::Duplicate,
             (None, None) => Admit::MarkNeeded,
-            _ => Admit::New,
+            _ => Admit::New(Identity(0)),
         }
     }
 
@@ -142,11 +178,13 @@ impl Admission {
     #[must_use]
     pub fn knows(&self, tp: TopicPartition, producer_id: &str) -> bool {
         let holds = |marks: Option<&HashMap<Box<str>, i64>>| marks.is_some_and(|marks| marks.contains_key(producer_id));
-        holds(self.staged_marks.get(&tp)) || self.marks.get(&tp).is_some_and(|marks| marks.contains_key(producer_id))
+        holds(self.staged_marks.get(&tp))
+            || holds(self.sealed_marks.get(&tp))
+            || self.marks.get(&tp).is_some_and(|marks| marks.contains_key(producer_id))
     }
 
     /// Stages an applied record. Returns whether the partition's horizon was cut short by its cap.
-    pub fn applied(&mut self, tp: TopicPartition, meta: &Meta<'_>, key: &[u8], append_us: i64) -> bool {
+    pub fn applied(&mut self, tp: TopicPartition, meta: &Meta<'_>, identity: Identity, append_us: i64) -> bool {
         if let Some(seq) = meta.producer_seq {
             let marks = self.staged_marks.entry(tp).or_default();
             match marks.get_mut(meta.producer_id) {
@@ -158,11 +196,11 @@ impl Admission {
             return false;
         }
         let horizon = self.horizons.entry(tp).or_default();
-        let hash = identity(meta.event_id, key);
-        if !horizon.seen.insert(hash) {
+        if !horizon.seen.insert(identity.0) {
             return false;
         }
-        horizon.push(append_us, hash);
+        horizon.push(append_us, identity.0);
+        horizon.staged += 1;
         let over = horizon.order.len() > self.max_entries && horizon.order.len() > horizon.staged;
         if over {
             horizon.pop_oldest();
@@ -170,7 +208,18 @@ impl Admission {
         over
     }
 
-    /// The marks to be committed, sorted.
+    /// Takes up an unsequenced event that was applied before this worker owned the partition: it is committed.
+    pub fn refilled(&mut self, tp: TopicPartition, identity: Identity, append_us: i64) {
+        let horizon = self.horizons.entry(tp).or_default();
+        if horizon.seen.insert(identity.0) {
+            horizon.push(append_us, identity.0);
+            if horizon.order.len() > self.max_entries {
+                horizon.pop_oldest();
+            }
+        }
+    }
+
+    /// The marks to be committed, sorted: those of the batch that is not sealed yet.
     #[must_use]
     pub fn staged_marks(&self) -> Vec<crate::position::Mark> {
         let mut marks: Vec<_> = self
@@ -188,21 +237,28 @@ impl Admission {
         marks
     }
 
-    /// The batch was committed: what it staged holds from now on.
+    /// The batch is about to be committed: what comes now is of the next one. None is sealed already.
+    pub fn seal(&mut self) {
+        self.sealed_marks = std::mem::take(&mut self.staged_marks);
+        self.horizons.values_mut().for_each(Horizon::seal);
+    }
+
+    /// The sealed batch was committed: what it staged holds from now on.
     pub fn commit(&mut self) {
-        for (tp, staged) in self.staged_marks.drain() {
+        for (tp, staged) in self.sealed_marks.drain() {
             let marks = self.marks.entry(tp).or_default();
             marks.extend(staged.into_iter().map(|(producer, seq)| (producer, Known::At(seq))));
             if marks.len() > self.max_marks {
                 marks.clear();
             }
         }
-        self.horizons.values_mut().for_each(|horizon| horizon.staged = 0);
+        self.horizons.values_mut().for_each(Horizon::commit);
     }
 
-    /// The batch failed: what it staged is forgotten.
+    /// The batch failed: what it and the one behind it staged is forgotten.
     pub fn roll_back(&mut self) {
         self.staged_marks.clear();
+        self.sealed_marks.clear();
         self.horizons.values_mut().for_each(Horizon::roll_back);
     }
 
@@ -211,13 +267,13 @@ impl Admission {
         self.horizons.remove(&tp);
         self.marks.remove(&tp);
         self.staged_marks.remove(&tp);
+        self.sealed_marks.remove(&tp);
     }
 }
 
-/// The identity of an event under its record key, as 64 bits.
-fn identity(event_id: Uuid, key: &[u8]) -> u64 {
+fn identity(event_id: Uuid, key: &[u8]) -> Identity {
     let id = event_id.as_u128();
-    xxh3_64_with_seed(key, (id as u64) ^ ((id >> 64) as u64).rotate_left(32))
+    Identity(xxh3_64_with_seed(key, (id as u64) ^ ((id >> 64) as u64).rotate_left(32)))
 }
 
 #[cfg(test)]
@@ -241,12 +297,41 @@ mod tests {
     }
 
     fn apply(admission: &mut Admission, id: u128, append_us: i64) -> bool {
-        assert_eq!(admission.admit(TP, &meta(id), b"t|k", append_us), Admit::New);
-        admission.applied(TP, &meta(id), b"t|k", append_us)
+        let Admit::New(identity) = admission.admit(TP, &meta(id), b"t|k", append_us) else { panic!("{id} was seen") };
+        admission.applied(TP, &meta(id), identity, append_us)
     }
 
     fn seen(admission: &mut Admission, id: u128, append_us: i64) -> bool {
         admission.admit(TP, &meta(id), b"t|k", append_us) == Admit::Duplicate
+    }
+
+    fn commit(admission: &mut Admission) {
+        admission.seal();
+        admission.commit();
+    }
+
+    #[test]
+    fn of_two_batches_the_sealed_one_is_committed_and_both_fail() {
+        let sequenced = |seq| Meta { producer_seq: Some(seq), ..meta(7) };
+        let mut admission = Admission::new(100, 1_000, 10);
+        admission.learn_mark(TP, "p", None);
+        for (id, fails) in [(1, false), (3, true)] {
+            apply(&mut admission, id, 1);
+            admission.applied(TP, &sequenced(id as i64), Identity(0), 1);
+            admission.seal();
+            apply(&mut admission, id + 1, 1);
+            admission.applied(TP, &sequenced(id as i64 + 1), Identity(0), 1);
+            assert!(seen(&mut admission, id, 1) && seen(&mut admission, id + 1, 1));
+            if !fails {
+                admission.commit();
+                assert_eq!(admission.admit(TP, &sequenced(2), b"", 1), Admit::Duplicate);
+                commit(&mut admission);
+            }
+        }
+        admission.roll_back();
+        assert!(seen(&mut admission, 2, 1) && !seen(&mut admission, 3, 1) && !seen(&mut admission, 4, 1));
+        assert_eq!(admission.admit(TP, &sequenced(2), b"", 1), Admit::Duplicate);
+        assert_eq!(admission.admit(TP, &sequenced(3), b"", 1), Admit::New(Identity(0)));
     }
 
     #[test]
@@ -255,7 +340,7 @@ mod tests {
         for (id, append_us) in [(1, 0), (2, 0), (3, 50)] {
             apply(&mut admission, id, append_us);
         }
-        admission.commit();
+        commit(&mut admission);
         assert!([1, 2, 3].iter().all(|id| seen(&mut admission, *id, 100)));
         assert!(!seen(&mut admission, 1, 101) && !seen(&mut admission, 2, 101) && seen(&mut admission, 3, 101));
         assert!(!seen(&mut admission, 3, 151));
@@ -265,15 +350,31 @@ mod tests {
     fn what_a_failed_batch_added_is_forgotten_and_nothing_else() {
         let mut admission = Admission::new(100, 1_000, 10);
         apply(&mut admission, 1, 7);
-        admission.commit();
+        commit(&mut admission);
         // The same append time as what was committed, and another.
         apply(&mut admission, 2, 7);
         apply(&mut admission, 3, 8);
         admission.roll_back();
         assert!(seen(&mut admission, 1, 9) && !seen(&mut admission, 2, 9) && !seen(&mut admission, 3, 9));
         apply(&mut admission, 2, 9);
-        admission.commit();
+        commit(&mut admission);
         assert!(seen(&mut admission, 1, 107) && !seen(&mut admission, 1, 108) && seen(&mut admission, 2, 108));
+    }
+
+    #[test]
+    fn what_a_failed_batch_let_go_is_seen_again() {
+        let mut admission = Admission::new(100, 1_000, 10);
+        apply(&mut admission, 1, 0);
+        apply(&mut admission, 2, 50);
+        commit(&mut admission);
+        // A repeat at the edge of the horizon, then a record behind it, by which the first one leaves.
+        assert!(seen(&mut admission, 1, 100) && !seen(&mut admission, 3, 101));
+        admission.roll_back();
+        assert!(seen(&mut admission, 1, 100) && seen(&mut admission, 2, 100));
+        assert!(!seen(&mut admission, 3, 101));
+        commit(&mut admission);
+        admission.roll_back();
+        assert!(!seen(&mut admission, 1, 101) && seen(&mut admission, 2, 101));
     }
 
     #[test]
@@ -282,9 +383,9 @@ mod tests {
         for id in 1..=2 {
             assert!(!apply(&mut admission, id, 0));
         }
-        admission.commit();
+        commit(&mut admission);
         assert!(apply(&mut admission, 3, 0), "the horizon was cut short");
-        admission.commit();
+        commit(&mut admission);
         assert!(!seen(&mut admission, 1, 1) && seen(&mut admission, 2, 1) && seen(&mut admission, 3, 1));
     }
 }

@@ -47,13 +47,16 @@ impl Batch {
         self.bytes
     }
 
+    /// Whether it can take no more, by records or bytes.
+    #[must_use]
+    pub fn is_full(&self, options: &WorkerOptions) -> bool {
+        self.len >= options.batch_max_records || self.bytes >= options.batch_max_bytes
+    }
+
     /// Whether the batch closes now, by records, bytes or age.
     #[must_use]
     pub fn is_due(&self, options: &WorkerOptions, now_us: i64) -> bool {
-        !self.is_empty()
-            && (self.len >= options.batch_max_records
-                || self.bytes >= options.batch_max_bytes
-                || now_us - self.opened_us >= options.linger_us())
+        !self.is_empty() && (self.is_full(options) || now_us - self.opened_us >= options.linger_us())
     }
 
     /// How long to wait for more before the batch closes by age; an empty one can wait long.
@@ -75,6 +78,18 @@ impl Batch {
             .skip_while(move |(ix, _)| *ix < from)
             .take_while(move |(ix, _)| *ix < to)
             .map(|(_, record)| record)
+    }
+
+    /// Forgets the first `count` records.
+    pub fn drop_front(&mut self, count: usize) {
+        let (opened_us, pages) = (self.opened_us, std::mem::take(&mut self.pages));
+        *self = Self::default();
+        let mut left = count;
+        for (page, from) in pages {
+            let dropped = left.min(page.len() - from);
+            left -= dropped;
+            self.push(page, from + dropped, opened_us);
+        }
     }
 
     /// Forgets all records.
@@ -101,5 +116,9 @@ mod tests {
         assert_eq!(offsets(2, 5), [2, 11, 3]);
         assert_eq!(offsets(5, 6), [4]);
         assert_eq!(offsets(3, 3), [] as [i64; 0]);
+        batch.drop_front(4);
+        assert_eq!(batch.records(0, 4).map(|record| record.offset).collect::<Vec<_>>(), [3, 4, 5, 6]);
+        batch.drop_front(4);
+        assert!(batch.is_empty());
     }
 }

@@ -1,5 +1,7 @@
 //! The second half of the worker loop: from a closed batch to a committed one.
 
+use crate::ahead::{Ahead, Folded};
+use crate::batch::Batch;
 use crate::error::StoreError;
 use crate::folder::{Needed, Tally};
 use crate::observer::{Committed, Observer, Paused, Step};
@@ -9,7 +11,9 @@ use crate::position::{Advance, Flush, Mark};
 use crate::worker::{Worker, WorkerError};
 use domain::TopicPartition;
 use domain::cell::Cell;
+use domain::delta::Deltas;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// How an attempt to commit a range of records ended, short of success.
 enum Failed {
@@ -39,34 +43,54 @@ struct Range {
 impl<S: Source, P: Publisher, R: RowStore, C: Clock, O: Observer> Worker<S, P, R, C, O> {
     /// Commits the batch; where the store refuses it, in halves down to the bad record (I7).
     pub(crate) async fn flush(&mut self) -> Result<(), WorkerError> {
-        let mut todo = vec![Range { from: 0, to: self.batch.len(), refused: None }];
+        self.flush_batch(false).await
+    }
+
+    /// The same; while the store commits, the next batch is taken up and folded.
+    pub(crate) async fn flush_ahead(&mut self) -> Result<(), WorkerError> {
+        self.flush_batch(true).await
+    }
+
+    async fn flush_batch(&mut self, ahead: bool) -> Result<(), WorkerError> {
+        let mut batch = std::mem::take(&mut self.batch);
+        let mut todo = vec![Range { from: 0, to: batch.len(), refused: None }];
         while let Some(range) = todo.pop() {
             if range.from == range.to {
                 continue;
             }
-            match self.commit_range(&range).await {
+            // Only the end of the batch has nothing of it behind; and what already came to be done comes first.
+            let ahead = ahead && todo.is_empty() && self.pending.is_none();
+            match self.commit_range(&batch, &range, ahead).await {
                 Ok(()) if self.flooded.is_on(self.options.flood_dead_letters) => {}
                 Ok(()) => self.env.resumed(),
                 Err(Failed::Refused(text)) => {
-                    self.folder.discard();
+                    self.discard();
                     todo.extend(halve(&range, text));
                 }
                 Err(Failed::Fenced(lost)) => return self.reclaim(&lost).await,
                 Err(Failed::Cancelled) => {
-                    self.folder.discard();
+                    // What the drain may still commit; what was taken up behind it is read again by the next owner.
+                    self.discard();
+                    batch.drop_front(range.from);
+                    self.batch = batch;
                     return Ok(());
                 }
                 Err(Failed::Worker(error)) => return Err(error),
             }
         }
-        self.batch.clear();
-        self.env.observer.in_flight(0);
+        self.env.observer.in_flight(self.batch.bytes());
         Ok(())
     }
 
-    async fn commit_range(&mut self, range: &Range) -> Result<(), Failed> {
+    /// Forgets what was folded and is not committed; its records are still in their batches.
+    fn discard(&mut self) {
+        self.folder.discard();
+        self.folded = None;
+    }
+
+    async fn commit_range(&mut self, batch: &Batch, range: &Range, ahead: bool) -> Result<(), Failed> {
         let started_us = self.env.clock.monotonic_us();
-        let mut tally = self.fold_range(range).await?;
+        let mut tally = self.fold_range(batch, range).await?;
         self.env.observer.step(Step::Fold);
         self.load().await?;
         self.env.observer.step(Step::Load);
@@ -76,19 +100,21 @@ impl<S: Source, P: Publisher, R: RowStore, C: Clock, O: Observer> Worker<S, P, R
         let marks = self.folder.admission().map(|admission| admission.staged_marks()).unwrap_or_default();
         self.env.observer.step(Step::Store);
         let store_us = self.env.clock.monotonic_us();
-        self.commit(&advances, &marks).await?;
+        let rows = self.folder.seal();
+        self.commit(&rows, &advances, &marks, ahead.then_some(batch.bytes())).await?;
         self.env.observer.step(Step::AfterCommit);
-        self.settle(&tally, &advances, started_us, store_us);
+        let took = (started_us, store_us);
+        self.settle(rows, &tally, &advances, (batch.bytes(), took));
         Ok(())
     }
 
-    async fn fold_range(&mut self, range: &Range) -> Result<Tally, Failed> {
-        let mut tally = Tally::default();
-        tally.positions.extend(self.owned.iter().map(|(tp, owned)| (*tp, owned.position)));
-        let (mut next, mut forced) = (range.from, range.refused.clone());
+    /// Folds the range; where its batch is folded in part already, the rest.
+    async fn fold_range(&mut self, batch: &Batch, range: &Range) -> Result<Tally, Failed> {
+        let Folded { mut tally, records } = self.folded.take().unwrap_or_else(|| self.unfolded(&[]));
+        let (mut next, mut forced) = (range.from + records, range.refused.clone());
         while next < range.to {
             let mut needed = None;
-            for record in self.batch.records(next, range.to) {
+            for record in batch.records(next, range.to) {
                 if !self.owned.contains_key(&record.tp) {
                     next += 1;
                     continue;
@@ -104,7 +130,7 @@ impl<S: Source, P: Publisher, R: RowStore, C: Clock, O: Observer> Worker<S, P, R
             match needed {
                 None => {}
                 Some(Needed::Marks) => {
-                    let producers = self.folder.unknown_producers(self.batch.records(next, range.to));
+                    let producers = self.folder.unknown_producers(batch.records(next, range.to));
                     self.load_marks(producers).await?;
                 }
                 Some(needed) => {
@@ -112,10 +138,19 @@ impl<S: Source, P: Publisher, R: RowStore, C: Clock, O: Observer> Worker<S, P, R
                 }
             }
         }
+        self.folder.deltas.roll_up();
         tally.positions.retain(|tp, position| {
             self.owned.get(tp).is_some_and(|owned| owned.position.next_offset < position.next_offset)
         });
         Ok(tally)
+    }
+
+    /// Nothing folded yet, from the positions that these advances lead to.
+    fn unfolded(&self, advances: &[Advance]) -> Folded {
+        let mut tally = Tally::default();
+        tally.positions.extend(self.owned.iter().map(|(tp, owned)| (*tp, owned.position)));
+        tally.positions.extend(advances.iter().map(|advance| (advance.to.tp, advance.to)));
+        Folded { tally, records: 0 }
     }
 
     async fn load_marks(&mut self, needed: Vec<(TopicPartition, String)>) -> Result<(), Failed> {
@@ -210,14 +245,46 @@ impl<S: Source, P: Publisher, R: RowStore, C: Clock, O: Observer> Worker<S, P, R
         tally.positions.iter().filter_map(advance).collect()
     }
 
-    async fn commit(&mut self, advances: &[Advance], marks: &[Mark]) -> Result<(), Failed> {
+    /// Commits; `ahead` are the bytes of the batch where the next one is to be worked on meanwhile.
+    async fn commit(
+        &mut self,
+        rows: &Deltas,
+        advances: &[Advance],
+        marks: &[Mark],
+        mut ahead: Option<usize>,
+    ) -> Result<(), Failed> {
         loop {
             let projection = self.folder.projection();
             let observer = &self.env.observer;
             let before_commit = || observer.step(Step::BeforeCommit);
-            let rows = &self.folder.deltas;
             let flush = Flush { projection, advances, marks, rows, before_commit: &before_commit };
-            match self.store.commit(&flush).await {
+            let done = match ahead.take() {
+                None => self.store.commit(&flush).await,
+                Some(committing_bytes) => {
+                    let mut folded = self.unfolded(advances);
+                    let committed = CancellationToken::new();
+                    let mut next = Ahead {
+                        source: &mut self.source,
+                        folder: &mut self.folder,
+                        owned: &mut self.owned,
+                        batch: &mut self.batch,
+                        env: &self.env,
+                        options: &self.options,
+                        committing_bytes,
+                    };
+                    let commit = async {
+                        let done = self.store.commit(&flush).await;
+                        committed.cancel();
+                        done
+                    };
+                    let (done, pending) = tokio::join!(commit, next.run(&mut folded, &committed));
+                    // Positions are those of now: without records they would be stale behind the next assignment.
+                    self.folded = (folded.records > 0).then_some(folded);
+                    self.pending = pending;
+                    done
+                }
+            };
+            match done {
                 Ok(()) => return Ok(()),
                 Err(StoreError::Unknown(text)) => {
                     if self.is_committed(advances, text).await? {
@@ -257,9 +324,15 @@ impl<S: Source, P: Publisher, R: RowStore, C: Clock, O: Observer> Worker<S, P, R
     }
 
     /// What was committed becomes the state from which the next batch starts.
-    fn settle(&mut self, tally: &Tally, advances: &[Advance], started_us: i64, store_us: i64) {
-        let rows = self.folder.deltas.rows();
-        for delta in self.folder.deltas.tables_mut() {
+    fn settle(
+        &mut self,
+        mut rows: Deltas,
+        tally: &Tally,
+        advances: &[Advance],
+        (bytes, (started_us, store_us)): (usize, (i64, i64)),
+    ) {
+        let count = rows.rows();
+        for delta in rows.tables_mut() {
             if delta.table().has_state() {
                 for row in 0..delta.len() {
                     let cells = delta.take_row(row);
@@ -267,7 +340,7 @@ impl<S: Source, P: Publisher, R: RowStore, C: Clock, O: Observer> Worker<S, P, R
                 }
             }
         }
-        self.folder.commit();
+        self.folder.commit(rows);
         for advance in advances {
             if let Some(owned) = self.owned.get_mut(&advance.to.tp) {
                 owned.position = advance.to;
@@ -282,8 +355,8 @@ impl<S: Source, P: Publisher, R: RowStore, C: Clock, O: Observer> Worker<S, P, R
         self.env.observer.committed(&Committed {
             counts: tally.counts,
             records: tally.records,
-            bytes: self.batch.bytes(),
-            rows,
+            bytes,
+            rows: count,
             took_us: now_us - started_us,
             commit_us: now_us - store_us,
             now_us: self.env.clock.now_us(),

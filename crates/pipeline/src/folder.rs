@@ -63,6 +63,10 @@ pub struct Folder {
     derives: bool,
     /// The rows of the batch.
     pub deltas: Deltas,
+    /// The memory of rows that were committed.
+    spare: Option<Deltas>,
+    /// For folding without keeping the rows.
+    scratch: Deltas,
 }
 
 impl Folder {
@@ -70,7 +74,8 @@ impl Folder {
     #[must_use]
     pub fn new(projection: &'static Projection, book: SchemaBook, admission: Option<Admission>, derives: bool) -> Self {
         let encoder = Encoder::new(book.schemas().clone());
-        Self { projection, book, encoder, origin: None, admission, derives, deltas: Deltas::new(projection.tables) }
+        let (deltas, scratch) = (Deltas::new(projection.tables), Deltas::new(projection.tables));
+        Self { projection, book, encoder, origin: None, admission, derives, deltas, spare: None, scratch }
     }
 
     /// The projection.
@@ -98,12 +103,27 @@ impl Folder {
         }
     }
 
-    /// What was folded is committed.
-    pub fn commit(&mut self) {
-        self.deltas.clear();
+    /// Gives the rows of the batch away, to be committed; what is folded now is of the next batch.
+    pub fn seal(&mut self) -> Deltas {
+        if let Some(admission) = &mut self.admission {
+            admission.seal();
+        }
+        let empty = self.spare.take().unwrap_or_else(|| Deltas::new(self.projection.tables));
+        std::mem::replace(&mut self.deltas, empty)
+    }
+
+    /// The sealed rows are committed.
+    pub fn commit(&mut self, rows: Deltas) {
+        self.recycle(rows);
         if let Some(admission) = &mut self.admission {
             admission.commit();
         }
+    }
+
+    /// Takes the memory of sealed rows back.
+    pub fn recycle(&mut self, mut rows: Deltas) {
+        rows.clear();
+        self.spare = Some(rows);
     }
 
     /// Folds one record: rows into the deltas, everything else into the tally, whose positions must hold the
@@ -150,14 +170,13 @@ impl Folder {
         if event.meta().producer_seq.is_some() || validity::check(&event, record.key, record.append_time_us).is_err() {
             return Ok(());
         }
-        if (self.projection.fold)(&event, &mut self.deltas) == Folded::Applied
+        if (self.projection.fold)(&event, &mut self.scratch) == Folded::Applied
             && let Some(admission) = &mut self.admission
+            && let Admit::New(identity) = admission.admit(record.tp, event.meta(), record.key, record.append_time_us)
         {
-            admission.admit(record.tp, event.meta(), record.key, record.append_time_us);
-            admission.applied(record.tp, event.meta(), record.key, record.append_time_us);
-            admission.commit();
+            admission.refilled(record.tp, identity, record.append_time_us);
         }
-        self.deltas.clear();
+        self.scratch.clear();
         Ok(())
     }
 
@@ -177,8 +196,7 @@ impl Folder {
     }
 
     fn outcome(&mut self, record: &Record<'_>, tally: &mut Tally) -> Result<(Outcome, Option<i64>), Needed> {
-        let schemas = self.book.schemas().clone();
-        let event = match schemas.decode(record.value) {
+        let event = match self.book.schemas().decode(record.value) {
             Ok(event) => event,
             Err(DecodeError::UnknownSchema { id }) if self.book.has_registry() => return Err(Needed::Schema(id)),
             Err(error) => return Ok((dead(DeadKind::Undecodable, error.to_string()), None)),
@@ -192,9 +210,10 @@ impl Folder {
             return Ok((dead(DeadKind::Invalid, violation.to_string()), None));
         }
         let meta = event.meta();
+        let mut identity = None;
         if let Some(admission) = &mut self.admission {
             match admission.admit(record.tp, meta, record.key, record.append_time_us) {
-                Admit::New => {}
+                Admit::New(new) => identity = Some(new),
                 Admit::Duplicate => return Ok((Outcome::Duplicate, None)),
                 Admit::MarkNeeded => return Err(Needed::Marks),
             }
@@ -208,8 +227,8 @@ impl Folder {
         if (self.projection.fold)(&event, &mut self.deltas) == Folded::Ignored {
             return Ok((Outcome::Ignored, None));
         }
-        if let Some(admission) = &mut self.admission
-            && admission.applied(record.tp, meta, record.key, record.append_time_us)
+        if let (Some(admission), Some(identity)) = (&mut self.admission, identity)
+            && admission.applied(record.tp, meta, identity, record.append_time_us)
         {
             tally.shortened.push(record.tp);
         }

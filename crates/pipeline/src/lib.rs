@@ -1,6 +1,7 @@
 //! The pipeline: ports, admission, the one worker loop and the ack ledger. It names no adapter.
 
 pub mod admission;
+mod ahead;
 pub mod backoff;
 pub mod batch;
 pub mod clock;

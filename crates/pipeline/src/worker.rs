@@ -1,6 +1,7 @@
 //! The one worker loop of projector and aggregator.
 //!
-//! poll -> decode -> admit -> fold -> load rows with state -> publish -> commit rows and position together.
+//! poll -> decode -> admit -> fold -> load rows with state -> publish -> commit rows and position together. While the
+//! store commits, the next batch is polled and folded ([`crate::ahead`]).
 //!
 //! | what happens | what the loop does |
 //! |---|---|
@@ -14,6 +15,7 @@
 //! | shutdown | commit what is in flight under a deadline, release |
 
 use crate::admission::Admission;
+use crate::ahead::Folded;
 use crate::batch::Batch;
 use crate::env::Env;
 use crate::error::LogError;
@@ -69,8 +71,8 @@ pub(crate) struct Owned {
     pub(crate) position: Position,
     pub(crate) committed: bool,
     /// Where the next fetch goes on: ahead of the position by what is in the batch.
-    fetched: i64,
-    log_end: i64,
+    pub(crate) fetched: i64,
+    pub(crate) log_end: i64,
 }
 
 /// A worker: one member of a projection's group.
@@ -85,6 +87,10 @@ pub struct Worker<S, P, R, C, O> {
     pub(crate) cache: RowCache,
     pub(crate) owned: BTreeMap<TopicPartition, Owned>,
     pub(crate) batch: Batch,
+    /// How far `batch` is folded.
+    pub(crate) folded: Option<Folded>,
+    /// What came while the loop was working ahead, and was not a page to go on with.
+    pub(crate) pending: Option<Result<Polled, LogError>>,
     pub(crate) flooded: Flood,
 }
 
@@ -106,6 +112,8 @@ impl<S: Source, P: Publisher, R: RowStore, C: Clock, O: Observer> Worker<S, P, R
             cache: RowCache::new(options.row_cache_bytes),
             owned: BTreeMap::new(),
             batch: Batch::default(),
+            folded: None,
+            pending: None,
             env: Env::new(projection.name, clock, observer, &options, cancel),
             flooded: Flood::default(),
             source,
@@ -137,10 +145,13 @@ impl<S: Source, P: Publisher, R: RowStore, C: Clock, O: Observer> Worker<S, P, R
         let cancel = self.env.cancel.clone();
         while !cancel.is_cancelled() {
             let wait = self.batch.until_due(&self.options, self.env.clock.monotonic_us());
-            let polled = tokio::select! {
-                biased;
-                () = cancel.cancelled() => break,
-                polled = self.source.next(wait) => polled,
+            let polled = match self.pending.take() {
+                Some(polled) => polled,
+                None => tokio::select! {
+                    biased;
+                    () = cancel.cancelled() => break,
+                    polled = self.source.next(wait) => polled,
+                },
             };
             if polled.is_ok() {
                 self.env.log_answered(!self.owned.is_empty());
@@ -152,18 +163,24 @@ impl<S: Source, P: Publisher, R: RowStore, C: Clock, O: Observer> Worker<S, P, R
                 Ok(Polled::Idle) => {}
                 Err(error) => self.env.wait_for_log(error).await?,
             }
-            if self.batch.is_due(&self.options, self.env.clock.monotonic_us()) {
-                self.flush().await?;
+            while self.may_flush() {
+                self.flush_ahead().await?;
             }
         }
         Ok(())
+    }
+
+    /// Whether the batch is due, and nothing stands before it. A batch that could not be committed before the worker was
+    /// told to stop is the drain's.
+    fn may_flush(&self) -> bool {
+        let is_free = self.pending.is_none() && !self.env.cancel.is_cancelled();
+        is_free && self.batch.is_due(&self.options, self.env.clock.monotonic_us())
     }
 
     /// Takes a page up: records before the position only refill the horizon.
     async fn accept(&mut self, page: Page) {
         self.env.observer.step(Step::Fetch);
         let Some(owned) = self.owned.get_mut(&page.tp()) else { return };
-        owned.log_end = page.log_end();
         let mut from = 0;
         for record in page.records() {
             if record.offset >= owned.fetched {
@@ -181,11 +198,7 @@ impl<S: Source, P: Publisher, R: RowStore, C: Clock, O: Observer> Worker<S, P, R
             }
             from += 1;
         }
-        if let Some(last) = page.len().checked_sub(1) {
-            owned.fetched = owned.fetched.max(page.record(last).offset + 1);
-        }
-        self.env.observer.lag(page.tp(), owned.log_end - owned.position.next_offset);
-        self.batch.push(page, from, self.env.clock.monotonic_us());
+        owned.take_up(page, from, &mut self.batch, &self.env);
         self.env.observer.in_flight(self.batch.bytes());
     }
 
@@ -271,7 +284,10 @@ impl<S: Source, P: Publisher, R: RowStore, C: Clock, O: Observer> Worker<S, P, R
     pub(crate) async fn reclaim(&mut self, lost: &[TopicPartition]) -> Result<(), WorkerError> {
         self.env.observer.fenced();
         self.batch.clear();
+        self.folded = None;
         self.folder.discard();
+        // A page that waits lies behind what was discarded: it is read again.
+        self.pending.take_if(|polled| matches!(polled, Ok(Polled::Page(_))));
         let held: Vec<_> = std::mem::take(&mut self.owned).into_keys().collect();
         for tp in &held {
             self.forget(*tp);

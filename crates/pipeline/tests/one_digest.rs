@@ -20,9 +20,10 @@ struct Way {
     workers: usize,
     handovers: usize,
     zombies: bool,
+    refusals: bool,
 }
 
-const PLAIN: Way = Way { partitions: 1, batch: 10_000, workers: 1, handovers: 0, zombies: false };
+const PLAIN: Way = Way { partitions: 1, batch: 10_000, workers: 1, handovers: 0, zombies: false, refusals: false };
 
 fn records(stage: &mut Stage, seeds: &[(u8, u8, u16)]) -> Vec<OutRecord> {
     let make = |(ix, (from, to, minute)): (usize, &(u8, u8, u16))| {
@@ -44,6 +45,16 @@ async fn run(projection: &'static Projection, seeds: &[(u8, u8, u16)], way: Way)
     stage.options.batch_max_records = way.batch;
     // Admission reads log time, and waiting advances it here: the ways must not differ in that.
     stage.options.horizon_ms = 1_000_000_000;
+    stage.store.slow_down();
+    if way.refusals {
+        // No single record writes more than six rows: a batch of more is folded again in halves, and so is the one behind.
+        let mut tries = 0;
+        stage.store.script(move |rows| {
+            tries += 1;
+            let refused = rows.rows() > 6 && tries % 3 == 0;
+            refused.then(|| pipeline::StoreError::Refused("now and then".to_owned()))
+        });
+    }
     let records = records(&mut stage, seeds);
     let expected = records.iter().filter(|record| projection.topics.contains(&record.topic)).count() as i64;
     let tps = stage.log.partitions(projection.topics);
@@ -82,7 +93,7 @@ async fn run(projection: &'static Projection, seeds: &[(u8, u8, u16)], way: Way)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn however_it_is_run(
@@ -92,8 +103,9 @@ proptest! {
         workers in 1..4_usize,
         handovers in 0..6_usize,
         zombies in any::<bool>(),
+        refusals in any::<bool>(),
     ) {
-        let way = Way { partitions, batch, workers, handovers, zombies };
+        let way = Way { partitions, batch, workers, handovers, zombies, refusals };
         for projection in [&VIEWS, &SERIES] {
             local(async {
                 let plain = run(projection, &seeds, PLAIN).await;

@@ -24,6 +24,8 @@ struct State {
     before: Option<Script>,
     lose_reply: bool,
     check_epoch: bool,
+    /// The number of commits so far, where they take time.
+    slow: Option<usize>,
 }
 
 /// A row store in memory; clones share it.
@@ -45,6 +47,11 @@ impl MemStore {
     /// The next commit happens, but its reply is lost.
     pub fn lose_next_reply(&self) {
         self.0.borrow_mut().lose_reply = true;
+    }
+
+    /// From now on commits take time, now more and now less: a worker works ahead meanwhile.
+    pub fn slow_down(&self) {
+        self.0.borrow_mut().slow = Some(0);
     }
 
     /// Takes the fence away, to show that a test notices.
@@ -120,6 +127,13 @@ fn logical_key<'k>(table: &Table, key: &'k [u8]) -> &'k [u8] {
 }
 
 impl State {
+    /// How many turns of the other tasks the next commit takes.
+    fn next_turns(&mut self) -> usize {
+        let Some(commits) = &mut self.slow else { return 0 };
+        *commits += 1;
+        *commits * 7 % 5
+    }
+
     fn is_fenced(&self, advance: &Advance) -> bool {
         let held = self.positions.get(&advance.to.tp);
         let same_epoch = held.is_some_and(|(epoch, _)| *epoch == advance.to.epoch);
@@ -180,6 +194,10 @@ impl RowStore for MemStore {
 
     async fn commit(&mut self, flush: &Flush<'_>) -> Result<(), StoreError> {
         (flush.before_commit)();
+        let turns = self.0.borrow_mut().next_turns();
+        for _ in 0..turns {
+            tokio::task::yield_now().await;
+        }
         if let Some(error) = self.refusal(flush.rows) {
             return Err(error);
         }

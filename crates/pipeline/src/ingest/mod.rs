@@ -50,8 +50,6 @@ pub struct Ingest<S, P, R, C, O> {
     writes: FuturesUnordered<Write>,
     log_ends: BTreeMap<TopicPartition, i64>,
     fetched: BTreeMap<TopicPartition, i64>,
-    /// Rows that were written: their memory serves the next chunk.
-    spare: Option<Deltas>,
 }
 
 /// How many chunks are written at the same time.
@@ -76,7 +74,6 @@ impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Obs
             writes: FuturesUnordered::new(),
             log_ends: BTreeMap::new(),
             fetched: BTreeMap::new(),
-            spare: None,
             source,
             publisher,
             store,
@@ -252,8 +249,7 @@ impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Obs
 
     fn write(&mut self, chunk: Chunk) {
         let mut store = self.store.clone();
-        let empty = self.spare.take().unwrap_or_else(|| Deltas::new(self.folder.projection().tables));
-        let rows = std::mem::replace(&mut self.folder.deltas, empty);
+        let rows = self.folder.seal();
         self.writes.push(Box::pin(async move {
             let result = store.write(&rows).await;
             (chunk, rows, result)
@@ -307,14 +303,13 @@ impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Obs
 
     async fn written(
         &mut self,
-        (chunk, mut rows, result): (Chunk, Deltas, Result<(), StoreError>),
+        (chunk, rows, result): (Chunk, Deltas, Result<(), StoreError>),
     ) -> Result<(), WorkerError> {
         match result {
             Ok(()) => {
                 self.env.observer.step(Step::BeforeCommit);
                 let count = rows.rows();
-                rows.clear();
-                self.spare = Some(rows);
+                self.folder.recycle(rows);
                 self.finish(chunk, count).await
             }
             Err(StoreError::Refused(text)) => {
