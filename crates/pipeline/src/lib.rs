@@ -12,6 +12,7 @@ pub mod flood;
 pub mod folder;
 pub mod ingest;
 pub mod ledger;
+pub mod migration;
 pub mod observer;
 pub mod options;
 pub mod outcome;
