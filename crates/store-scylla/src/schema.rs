@@ -5,7 +5,7 @@
 //! stated here, table by table.
 
 use domain::Projection;
-use domain::table::{KeyType, Slot, Table, Type};
+use domain::table::{KeyType, Table, Type};
 use std::fmt::Write;
 
 /// How a declared table lies in this store.
@@ -81,7 +81,7 @@ pub(crate) const fn value_type(ty: Type) -> &'static str {
 pub fn table_ddl(name: &str, table: &'static Table) -> Option<String> {
     let layout = layout(table)?;
     let key = table.stored_key().map(|column| (column.name.to_owned(), key_type(column.ty), column.doc.to_owned()));
-    let slots = table.slots().map(|slot| (slot.name(), value_type(slot.ty()), doc(slot)));
+    let slots = table.slots().map(|slot| (slot.name(), value_type(slot.ty()), slot.doc()));
     let mut cql = format!("-- {}\nCREATE TABLE IF NOT EXISTS {name} (\n", table.doc);
     for (column, ty, doc) in key.chain(slots) {
         let _ = writeln!(cql, "    {:<28} -- {doc}", format!("{column} {ty},"));
@@ -101,14 +101,6 @@ fn clustering_order(layout: Layout, key: &[&str]) -> Option<String> {
     let newest_first = layout.newest_first?;
     let way = |name: &&str| format!("{name} {}", if *name == newest_first { "DESC" } else { "ASC" });
     Some(key[layout.partition..].iter().map(way).collect::<Vec<_>>().join(", "))
-}
-
-fn doc(slot: Slot) -> String {
-    match (slot.stamp, slot.column.unit) {
-        (true, _) => format!("The stamp of {}.", slot.column.name),
-        (false, "") => slot.column.doc.to_owned(),
-        (false, unit) => format!("{} Unit: {unit}.", slot.column.doc),
-    }
 }
 
 #[cfg(test)]

@@ -52,13 +52,7 @@ pub fn table_ddl(name: &str, table: &Table) -> String {
         lines.push((format!("{} {} NOT NULL", column.name, key_type(column.ty)), column.doc.to_owned()));
     }
     for slot in table.slots() {
-        let line = format!("{} {}", slot.name(), value_type(slot.ty()));
-        let doc = match (slot.stamp, slot.column.unit) {
-            (true, _) => format!("The stamp of {}.", slot.column.name),
-            (false, "") => slot.column.doc.to_owned(),
-            (false, unit) => format!("{} Unit: {unit}.", slot.column.doc),
-        };
-        lines.push((line, doc));
+        lines.push((format!("{} {}", slot.name(), value_type(slot.ty())), slot.doc()));
     }
     let mut sql = format!("-- {}\nCREATE TABLE {name} (\n", table.doc);
     for (line, doc) in &lines {
