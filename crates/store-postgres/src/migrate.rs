@@ -15,9 +15,10 @@ use crate::comment;
 use crate::config::{PostgresConfig, quoted};
 use crate::database::Database;
 use crate::error::Sorted as _;
-use crate::schema::{physical_name, prefix, table_ddl};
+use crate::schema::{physical_name, table_ddl};
 use domain::Projection;
 use domain::fold::{series::SERIES, views::VIEWS};
+use domain::projection::prefix;
 use pipeline::migration::Migration;
 use pipeline::{StoreError, migrations};
 use tokio_postgres::Client;
@@ -221,7 +222,7 @@ fn known(migration: &Migration) -> Known {
 pub(crate) fn render(sql: &str, shape: Shape<'_>) -> String {
     let mut sql = sql.replace("{schema}", shape.schema);
     for projection in PROJECTIONS {
-        sql = sql.replace(&format!("{{{}}}", projection.name), &prefix(projection));
+        sql = sql.replace(&format!("{{{}}}", projection.name), &prefix(projection.name, projection.version));
     }
     let (reader, seen) = if shape.hypertables {
         ("WITH (security_barrier)", "sees(tenant)")

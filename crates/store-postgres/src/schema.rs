@@ -3,20 +3,9 @@
 //! The migrations are hand-kept SQL; a test holds them against what is generated here, so that tables built from
 //! declarations (tests, a projection's next version) and tables built by migrations are the same.
 
-use domain::Projection;
+pub use domain::projection::physical_name;
 use domain::table::{KeyColumn, KeyType, Merge, Table, Type};
 use std::fmt::Write;
-
-/// The physical name of a table: `{projection}_v{version}_{table}`.
-#[must_use]
-pub fn physical_name(projection: &Projection, table: &Table) -> String {
-    format!("{}{}", prefix(projection), table.name)
-}
-
-/// What the physical names of a projection's tables begin with.
-pub(crate) fn prefix(projection: &Projection) -> String {
-    format!("{}_v{}_", projection.name, projection.version)
-}
 
 /// The type of a key column. Text compares by its bytes, as the keys of all stores do.
 pub(crate) const fn key_type(ty: KeyType) -> &'static str {

@@ -7,9 +7,9 @@
 
 use crate::config::ScyllaConfig;
 use crate::error::request_error;
-use crate::schema::prefix;
 use crate::session::connect;
 use domain::fold::records::RECORDS;
+use domain::projection::prefix;
 use pipeline::migration::Migration;
 use pipeline::{StoreError, migrations};
 use scylla::client::session::Session;

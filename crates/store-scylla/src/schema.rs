@@ -4,7 +4,7 @@
 //! first on, rows share that lie together), which way they are clustered, and which column holds the event's time is
 //! stated here, table by table.
 
-use domain::Projection;
+pub use domain::projection::physical_name;
 use domain::table::{KeyType, Table, Type};
 use std::fmt::Write;
 
@@ -42,17 +42,6 @@ pub fn layout(table: &'static Table) -> Option<Layout> {
     let values = table.columns.iter().filter(|column| column.ty == Type::TimeUs).map(|column| column.name);
     let written_at = key.chain(values).next()?;
     Some(layout_of(table.key.len().min(2), None, written_at))
-}
-
-/// The physical name of a table, without the keyspace: `{projection}_v{version}_{table}`.
-#[must_use]
-pub fn physical_name(projection: &Projection, table: &Table) -> String {
-    format!("{}{}", prefix(projection.name, projection.version), table.name)
-}
-
-/// What the physical names of a projection's tables begin with.
-pub(crate) fn prefix(name: &str, version: u32) -> String {
-    format!("{name}_v{version}_")
 }
 
 /// The CQL type of a key column.

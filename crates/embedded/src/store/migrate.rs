@@ -5,9 +5,8 @@
 //! with its record, so a crash leaves it done or not begun.
 
 use super::error::Sorted;
-use super::schema::prefix;
 use super::write::transaction;
-use domain::projection::PROJECTIONS;
+use domain::projection::{PROJECTIONS, prefix};
 use pipeline::migration::Migration;
 use pipeline::{StoreError, migrations};
 use rusqlite::{Connection, OptionalExtension, params};
