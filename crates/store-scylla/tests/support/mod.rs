@@ -73,7 +73,7 @@ pub async fn logical(store: &mut ScyllaStore, projection: &Projection, table: &'
 pub fn digest(table: &Table, rows: &[LogicalRow]) -> Digest {
     let mut scratch = Vec::new();
     rows.iter().fold(Digest::default(), |mut digest, row| {
-        digest.add(Digest { rows: 1, sum: row.hash(table, &mut scratch) });
+        digest.add_row(table, row, &mut scratch);
         digest
     })
 }

@@ -34,7 +34,7 @@ impl Scratch {
 /// The digest of a table (I10), streamed.
 pub async fn digest(scan: &mut impl Scan, projection: &Projection, table: &'static Table) -> Result<Digest> {
     let (mut digest, mut merger, mut scratch) = (Digest::default(), Merger::new(table), Vec::new());
-    let mut add = |row: LogicalRow| digest.add(Digest { rows: 1, sum: row.hash(table, &mut scratch) });
+    let mut add = |row: LogicalRow| digest.add_row(table, &row, &mut scratch);
     scan.scan(projection, table, &mut |row: StoredRow| {
         merger.push(&row.key, row.cells).into_iter().for_each(&mut add);
         Ok(())
