@@ -1,5 +1,5 @@
 //! A database per test, dropped at its end.
-#![allow(dead_code, clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, missing_docs, reason = "helpers of tests fail by panicking")]
 
 use domain::delta::Deltas;
 use domain::{Projection, Topic, TopicPartition};
