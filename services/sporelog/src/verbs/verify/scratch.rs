@@ -6,7 +6,7 @@ use domain::delta::Deltas;
 use domain::digest::{Digest, LogicalRow, Merger};
 use domain::table::Table;
 use embedded::store::{Snapshot, Store, StoreConfig};
-use pipeline::{RecordStore as _, Scan, StoreError, StoredRow};
+use pipeline::{Scan, StoreError, StoredRow};
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -52,27 +52,16 @@ pub async fn copy(
     store: &Store,
 ) -> Result<Snapshot> {
     let mut store = store.clone().with_records(projection);
-    // Both run in one task: what a page of the scan hands over is written before the next page is waited for.
-    let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
-    let scanned = async move {
-        let mut deltas = Deltas::new(projection.tables);
-        let mut take = |row: StoredRow| -> Result<(), StoreError> {
-            deltas.put(table, &row.key, row.part, row.cells);
-            if deltas.rows() >= ROWS {
-                let _ = sender.send(std::mem::replace(&mut deltas, Deltas::new(projection.tables)));
-            }
-            Ok(())
-        };
-        scan.scan(projection, table, &mut take).await?;
-        let _ = sender.send(deltas);
-        Ok::<_, StoreError>(())
-    };
-    let written = async {
-        while let Some(rows) = receiver.recv().await {
-            store.write(&rows).await?;
+    let mut deltas = Deltas::new(projection.tables);
+    // I8: written as they come, so that a table of any size is copied in the memory of one chunk.
+    let mut take = |row: StoredRow| -> Result<(), StoreError> {
+        deltas.put(table, &row.key, row.part, row.cells);
+        if deltas.rows() >= ROWS {
+            store.write_now(&std::mem::replace(&mut deltas, Deltas::new(projection.tables)))?;
         }
-        Ok::<_, StoreError>(())
+        Ok(())
     };
-    tokio::try_join!(scanned, written)?;
+    scan.scan(projection, table, &mut take).await?;
+    store.write_now(&deltas)?;
     Ok(store.reader()?)
 }
