@@ -20,6 +20,7 @@ pub mod ports;
 pub mod position;
 pub mod record;
 pub mod row_cache;
+pub mod scan;
 pub mod schemas;
 pub mod worker;
 

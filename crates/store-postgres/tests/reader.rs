@@ -12,7 +12,7 @@ use domain::fold::views::VIEWS;
 use domain::tables::views::{AGENT_HISTORY, SPORE_VIEW};
 use domain::window::DAY_US;
 use domain::{Projection, Topic, TopicPartition};
-use pipeline::{Scan as _, StoredRow};
+use pipeline::{Scan as _, StoredRow, scan};
 use store_postgres::{Database, PostgresStore, Reader, migrate};
 use testkit::contract_suite::{self, Asked};
 use testkit::store_suite::{
@@ -36,7 +36,7 @@ fn rows_of(
         rows.push(row);
         Ok(())
     };
-    scratch.runtime.block_on(reader.rows(projection, table, keep)).unwrap();
+    scratch.runtime.block_on(scan::rows(reader, projection, table, keep)).unwrap();
     rows
 }
 
@@ -78,7 +78,7 @@ fn a_reader_shows_one_moment_in_key_order_with_parts_together() {
     scratch.runtime.block_on(reader.scan(&SUITE, &PARTS, &mut keep)).unwrap();
     let parts: Vec<u32> = stored.iter().map(|row| row.part.unwrap().partition).collect();
     assert_eq!((stored.len(), &parts[..4]), (15, &[0, 1, 2, 0][..]));
-    let digest = |reader: &mut Reader| scratch.runtime.block_on(reader.digest(&SUITE, &PARTS)).unwrap();
+    let digest = |reader: &mut Reader| scratch.runtime.block_on(scan::digest(reader, &SUITE, &PARTS)).unwrap();
     let (old, mut now) = (digest(&mut reader), scratch.runtime.block_on(Reader::open(&scratch.config)).unwrap());
     assert_eq!(old.rows, 5);
     assert_ne!(digest(&mut now), old);

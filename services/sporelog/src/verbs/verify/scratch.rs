@@ -3,7 +3,6 @@
 use anyhow::Result;
 use domain::Projection;
 use domain::delta::Deltas;
-use domain::digest::{Digest, LogicalRow, Merger};
 use domain::table::Table;
 use embedded::store::{Snapshot, Store, StoreConfig};
 use pipeline::{Scan, StoreError, StoredRow};
@@ -29,19 +28,6 @@ impl Scratch {
     pub fn store(&self, name: &str) -> Result<Store> {
         Ok(Store::open_with(StoreConfig::scratch(self.0.path().join(name)))?)
     }
-}
-
-/// The digest of a table (I10), streamed.
-pub async fn digest(scan: &mut impl Scan, projection: &Projection, table: &'static Table) -> Result<Digest> {
-    let (mut digest, mut merger, mut scratch) = (Digest::default(), Merger::new(table), Vec::new());
-    let mut add = |row: LogicalRow| digest.add_row(table, &row, &mut scratch);
-    scan.scan(projection, table, &mut |row: StoredRow| {
-        merger.push(&row.key, row.cells).into_iter().for_each(&mut add);
-        Ok(())
-    })
-    .await?;
-    merger.finish().into_iter().for_each(&mut add);
-    Ok(digest)
 }
 
 /// Copies a table into a scratch store.
