@@ -20,7 +20,7 @@ async fn everything(rig: &Rig) -> Vec<Got> {
     let view = KafkaView::open(&rig.config).unwrap();
     let tps = view.partitions(&[TOPIC]).unwrap();
     assert_eq!(tps.len(), PARTITIONS as usize);
-    let bounds = tps.iter().map(|tp| (*tp, LogRange { start: 0, end: view.end(*tp).unwrap() })).collect();
+    let bounds = tps.iter().map(|tp| (*tp, LogRange { start: 0, end: view.range(*tp).unwrap().end })).collect();
     let done = CancellationToken::new();
     let mut replay = KafkaReplay::new(view, bounds, done.clone()).unwrap();
     let mut all = Vec::new();
