@@ -31,14 +31,7 @@ async fn everything(rig: &Rig) -> Vec<Got> {
                     replay.seek(tp, 0).await.unwrap();
                 }
             }
-            Polled::Page(page) => all.extend(page.records().map(|record| Got {
-                tp: record.tp,
-                offset: record.offset,
-                append_us: record.append_time_us,
-                key: record.key.to_vec(),
-                value: record.value.to_vec(),
-                headers: record.headers.to_vec(),
-            })),
+            Polled::Page(page) => all.extend(page.records().map(|record| Got::of(&record))),
             Polled::Revoked(_) | Polled::Idle => {}
         }
     }
