@@ -3,7 +3,7 @@
 CARGO ?= cargo
 DATA ?= data
 JOB ?= aggregator
-# The runner must be of the same version as the library in Cargo.lock.
+# The runner must be of the same version as the library in integration-tests/instructions/Cargo.lock.
 GUNGRAUN ?= 0.20.0
 
 .PHONY: run up-cluster test soak build lint bench steady instructions profile tools data docs clean
@@ -32,6 +32,7 @@ soak: tools
 ## lint: formatting, and clippy with warnings denied
 lint:
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --check --manifest-path integration-tests/instructions/Cargo.toml
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
 ## bench: on real engines, each job beside the bare client that it stands on, as a table (docs/benchmarks.md)
@@ -47,7 +48,8 @@ steady: tools
 instructions:
 	$(CARGO) install --quiet --locked --root .cache/gungraun --version $(GUNGRAUN) gungraun-runner
 	GUNGRAUN_RUNNER=$(CURDIR)/.cache/gungraun/bin/gungraun-runner \
-		$(CARGO) bench --locked -p integration-tests --bench instructions
+		$(CARGO) bench --locked --manifest-path integration-tests/instructions/Cargo.toml \
+		--target-dir $${CARGO_TARGET_DIR:-target}
 
 ## profile: a flame graph of a worker under load: make profile JOB=aggregator|projector|ingest
 profile:

@@ -8,10 +8,9 @@
 
 use engines::{Engine, Set, SetOptions};
 use integration_tests::cluster::{Addresses, Cluster};
-use integration_tests::running::Running;
+use integration_tests::running::{Running, get};
 use integration_tests::wait::{pause, until};
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Each role, and the latency at the 99th percentile that it is to stay below, in seconds (design, section 9).
@@ -32,29 +31,18 @@ struct Worker {
 impl Worker {
     fn start(cluster: &Cluster, (role, aim_s): (&'static str, f64)) -> Self {
         let mut process = cluster.start(role, &[]);
-        process.wait_line("http=");
-        let output = process.output();
-        let address = output.split("http=").nth(1).unwrap().split_whitespace().next().unwrap();
-        let http = address.trim_matches('"').parse().unwrap();
+        let http = process.http();
         Self { role, aim_s, http, warm: Vec::new(), lag_records: 0.0, _process: process }
     }
 
-    fn get(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(self.http).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
-    }
-
     fn lag(&self) -> f64 {
-        let text = self.get("/metrics");
+        let (_, text) = get(self.http, "/metrics");
         text.lines().filter(|line| line.starts_with("sporelog_lag_records{")).map(value).sum()
     }
 
     /// The histogram: upper bounds in seconds, cumulative counts.
     fn latency(&self) -> Vec<(f64, f64)> {
-        let text = self.get("/metrics");
+        let (_, text) = get(self.http, "/metrics");
         let bucket = |line: &str| {
             // The last label: `role="` ends like it.
             let bound = line.rsplit_once("le=\"")?.1.split('"').next()?;
@@ -103,7 +91,7 @@ fn main() {
     let cluster = Cluster::new(&addresses, "").kept();
     let mut workers = ROLES.map(|role| Worker::start(&cluster, role));
     until("for the workers to be ready", || {
-        workers.iter().all(|worker| worker.get("/readyz").starts_with("HTTP/1.1 200")).then_some(())
+        workers.iter().all(|worker| get(worker.http, "/readyz").0 == 200).then_some(())
     });
     let mut producer = cluster.command(&["simulate", "--agents", "5000", "--rate", &rate.to_string()]);
     let mut producer = producer.stderr(std::process::Stdio::null()).spawn().unwrap();

@@ -2,7 +2,7 @@
 //! binary's verbs and roles on them.
 
 use crate::running::Running;
-use crate::{Digests, binary, digests, run_async, text};
+use crate::{Digests, binary, digests, printed, run_async};
 use engines::{Engine, address};
 use log_kafka::{KafkaConfig, KafkaPublisher};
 use pipeline::{OutRecord, Publisher as _};
@@ -141,10 +141,7 @@ impl Cluster {
 
     /// Runs a verb that must succeed; gives what it printed.
     pub fn ok(&self, args: &[&str]) -> String {
-        let output = self.run(args);
-        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-        assert!(output.status.success(), "{args:?}: {}\n{stdout}\n{stderr}", output.status);
-        stdout
+        printed(args, &self.run(args))
     }
 
     /// Waits until all that is in the log now is applied by every projection.

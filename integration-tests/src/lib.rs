@@ -109,10 +109,7 @@ impl Sporelog {
 
     /// Runs a verb that must succeed; gives what it printed.
     pub fn ok(&self, args: &[&str]) -> String {
-        let output = self.run(args);
-        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-        assert!(output.status.success(), "{args:?}: {}\n{stdout}\n{stderr}", output.status);
-        stdout
+        printed(args, &self.run(args))
     }
 
     /// The rows that a statement answers with.
@@ -179,6 +176,13 @@ pub fn digests(output: &str) -> Digests {
         _ => None,
     };
     output.lines().filter_map(line).collect()
+}
+
+/// What a verb with these arguments printed, which must have succeeded.
+fn printed(args: &[&str], output: &Output) -> String {
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{args:?}: {}\n{stdout}\n{stderr}", output.status);
+    stdout
 }
 
 /// Bytes as text.

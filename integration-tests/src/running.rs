@@ -1,10 +1,12 @@
 //! A child process of the binary, and what it says.
 
 use crate::wait::until;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// A running `sporelog`; killed when dropped.
 #[derive(Debug)]
@@ -62,6 +64,14 @@ impl Running {
         assert!(self.says(text), "the process ended without {text:?}: {}", self.output());
     }
 
+    /// Where it serves probes and metrics, once it says so.
+    pub fn http(&mut self) -> SocketAddr {
+        self.wait_line("http=");
+        let output = self.output();
+        let address = output.split("http=").nth(1).unwrap().split_whitespace().next().unwrap();
+        address.trim_matches('"').parse().unwrap()
+    }
+
     /// Kills it as a power cut of the process would: SIGKILL.
     pub fn kill9(mut self) {
         self.end();
@@ -102,4 +112,16 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// The status and the body that a path answers with.
+#[must_use]
+pub fn get(http: SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(http).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
 }

@@ -4,11 +4,9 @@
 
 use engines::proxy::Proxy;
 use integration_tests::cluster::{Addresses, Cluster};
-use integration_tests::running::Running;
+use integration_tests::running::{Running, get};
 use integration_tests::wait::until;
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
-use std::time::Duration;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 
 const ROLES: [&str; 3] = ["ingest", "projector", "aggregator"];
 
@@ -22,21 +20,13 @@ struct Probed {
 impl Probed {
     fn start(cluster: &Cluster, role: &'static str, envs: &[(&str, &str)]) -> Self {
         let mut process = cluster.start(role, envs);
-        process.wait_line("http=");
-        let output = process.output();
-        let address = output.split("http=").nth(1).unwrap().split_whitespace().next().unwrap();
-        Self { role, http: address.trim_matches('"').parse().unwrap(), process }
+        let http = process.http();
+        Self { role, http, process }
     }
 
     /// The status and the body that a path answers with.
     fn get(&self, path: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(self.http).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
+        get(self.http, path)
     }
 
     /// It says `sentence`, on standard error and to whoever asks whether it is ready, and stays alive.

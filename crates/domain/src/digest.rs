@@ -24,6 +24,11 @@ impl Digest {
         self.rows += other.rows;
         self.sum = self.sum.wrapping_add(other.sum);
     }
+
+    /// Adds a logical row of a table.
+    pub fn add_row(&mut self, table: &Table, row: &LogicalRow, scratch: &mut Vec<u8>) {
+        self.add(Digest { rows: 1, sum: row.hash(table, scratch) });
+    }
 }
 
 impl fmt::Display for Digest {

@@ -50,6 +50,18 @@ pub struct Projection {
 pub static PROJECTIONS: &[&Projection] =
     &[&crate::fold::records::RECORDS, &crate::fold::views::VIEWS, &crate::fold::series::SERIES];
 
+/// What the physical names of a projection's tables begin with, in every store: `views_v1_`.
+#[must_use]
+pub fn prefix(name: &str, version: u32) -> String {
+    format!("{name}_v{version}_")
+}
+
+/// The physical name of a table: `{projection}_v{version}_{table}`.
+#[must_use]
+pub fn physical_name(projection: &Projection, table: &Table) -> String {
+    format!("{}{}", prefix(projection.name, projection.version), table.name)
+}
+
 impl Projection {
     /// The declared projection of that name.
     #[must_use]

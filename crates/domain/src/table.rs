@@ -200,4 +200,14 @@ impl Slot {
     pub const fn ty(&self) -> Type {
         if self.stamp { Type::Bytes } else { self.column.ty }
     }
+
+    /// The stored column in one sentence, with its unit.
+    #[must_use]
+    pub fn doc(&self) -> String {
+        match (self.stamp, self.column.unit) {
+            (true, _) => format!("The stamp of {}.", self.column.name),
+            (false, "") => self.column.doc.to_owned(),
+            (false, unit) => format!("{} Unit: {unit}.", self.column.doc),
+        }
+    }
 }

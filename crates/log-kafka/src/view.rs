@@ -66,14 +66,6 @@ impl KafkaView {
         self.ask.range(tp)
     }
 
-    /// The next offset to be appended to a partition.
-    ///
-    /// # Errors
-    /// Where the brokers do not answer.
-    pub fn end(&self, tp: TopicPartition) -> Result<i64, LogError> {
-        Ok(self.range(tp)?.end)
-    }
-
     /// The offsets that a group has committed.
     ///
     /// # Errors

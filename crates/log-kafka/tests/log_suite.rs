@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+#[expect(dead_code, reason = "other tests use the rest of it")]
 mod support;
 
 macro_rules! suite {

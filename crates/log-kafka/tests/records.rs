@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+#[expect(dead_code, reason = "other tests use the rest of it")]
 mod support;
 
 use domain::partitioner::partition_for;
@@ -19,7 +20,7 @@ async fn everything(rig: &Rig) -> Vec<Got> {
     let view = KafkaView::open(&rig.config).unwrap();
     let tps = view.partitions(&[TOPIC]).unwrap();
     assert_eq!(tps.len(), PARTITIONS as usize);
-    let bounds = tps.iter().map(|tp| (*tp, LogRange { start: 0, end: view.end(*tp).unwrap() })).collect();
+    let bounds = tps.iter().map(|tp| (*tp, LogRange { start: 0, end: view.range(*tp).unwrap().end })).collect();
     let done = CancellationToken::new();
     let mut replay = KafkaReplay::new(view, bounds, done.clone()).unwrap();
     let mut all = Vec::new();
@@ -30,14 +31,7 @@ async fn everything(rig: &Rig) -> Vec<Got> {
                     replay.seek(tp, 0).await.unwrap();
                 }
             }
-            Polled::Page(page) => all.extend(page.records().map(|record| Got {
-                tp: record.tp,
-                offset: record.offset,
-                append_us: record.append_time_us,
-                key: record.key.to_vec(),
-                value: record.value.to_vec(),
-                headers: record.headers.to_vec(),
-            })),
+            Polled::Page(page) => all.extend(page.records().map(|record| Got::of(&record))),
             Polled::Revoked(_) | Polled::Idle => {}
         }
     }

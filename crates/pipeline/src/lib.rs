@@ -13,6 +13,7 @@ pub mod flood;
 pub mod folder;
 pub mod ingest;
 pub mod ledger;
+pub mod migration;
 pub mod observer;
 pub mod options;
 pub mod outcome;
@@ -20,6 +21,7 @@ pub mod ports;
 pub mod position;
 pub mod record;
 pub mod row_cache;
+pub mod scan;
 pub mod schemas;
 pub mod worker;
 

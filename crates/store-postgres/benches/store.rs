@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[expect(dead_code, reason = "the tests use the rest of it")]
 #[path = "../tests/common/mod.rs"]
 mod common;
 

@@ -1,7 +1,7 @@
 //! The declarations' sentences as comments on tables, columns and views: what `\d+` and every SQL tool shows.
 
 use crate::migrate::PROJECTIONS;
-use crate::schema::{physical_name, slot_doc};
+use crate::schema::physical_name;
 use domain::table::{Merge, Slot};
 use std::fmt::Write;
 
@@ -16,7 +16,7 @@ pub(crate) fn all() -> String {
                 comment(&mut sql, "COLUMN", &format!("{name}.{}", column.name), column.doc);
             }
             for slot in table.slots() {
-                comment(&mut sql, "COLUMN", &format!("{name}.{}", slot.name()), &slot_doc(slot));
+                comment(&mut sql, "COLUMN", &format!("{name}.{}", slot.name()), &slot.doc());
             }
             comment(&mut sql, "VIEW", table.name, table.doc);
             for column in table.key {
@@ -37,7 +37,7 @@ fn shown(slot: Slot) -> bool {
 
 /// Views show fixed-point numbers in units.
 fn view_doc(slot: Slot) -> String {
-    slot_doc(slot).replace(" Unit: millionths.", "").replace("Unit: millionths of ", "Unit: ")
+    slot.doc().replace(" Unit: millionths.", "").replace("Unit: millionths of ", "Unit: ")
 }
 
 fn comment(sql: &mut String, kind: &str, name: &str, text: &str) {

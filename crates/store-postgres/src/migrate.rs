@@ -15,10 +15,12 @@ use crate::comment;
 use crate::config::{PostgresConfig, quoted};
 use crate::database::Database;
 use crate::error::Sorted as _;
-use crate::schema::{physical_name, prefix, table_ddl};
+use crate::schema::{physical_name, table_ddl};
 use domain::Projection;
 use domain::fold::{series::SERIES, views::VIEWS};
-use pipeline::StoreError;
+use domain::projection::prefix;
+use pipeline::migration::Migration;
+use pipeline::{StoreError, migrations};
 use tokio_postgres::Client;
 
 /// The projections whose tables are here.
@@ -33,25 +35,7 @@ pub struct Known {
     pub name: &'static str,
 }
 
-struct Migration {
-    number: i64,
-    name: &'static str,
-    up: &'static str,
-    down: &'static str,
-}
-
-macro_rules! migrations {
-    ($($number:literal $name:literal;)*) => {
-        &[$(Migration {
-            number: $number,
-            name: $name,
-            up: include_str!(concat!("../migrations/", $name, ".up.sql")),
-            down: include_str!(concat!("../migrations/", $name, ".down.sql")),
-        },)*]
-    };
-}
-
-static MIGRATIONS: &[Migration] = migrations! {
+static MIGRATIONS: &[Migration] = migrations! { "sql":
     1 "0001_core";
     2 "0002_views";
     3 "0003_series";
@@ -103,7 +87,7 @@ pub async fn up(config: &PostgresConfig) -> Result<Vec<Known>, StoreError> {
                 "INSERT INTO schema_migration (number, name, checksum) VALUES ({}, '{}', '{}')",
                 migration.number,
                 migration.name,
-                checksum(migration)
+                migration.checksum()
             );
             run(client, migration, &[RECORD, &render(migration.up, shape), &record]).await?;
         }
@@ -123,7 +107,9 @@ pub async fn down(config: &PostgresConfig, target: i64) -> Result<Vec<Known>, St
         let schema = quoted(&config.schema);
         let shape = Shape { schema: &schema, hypertables: hypertables(client).await? };
         let mut undone = Vec::new();
-        for migration in MIGRATIONS[..applied(client).await?].iter().rev().filter(|known| known.number > target) {
+        for migration in
+            MIGRATIONS[..applied(client).await?].iter().rev().filter(|known| i64::from(known.number) > target)
+        {
             let record = format!("DELETE FROM schema_migration WHERE number = {}", migration.number);
             run(client, migration, &[&render(migration.down, shape), &record]).await?;
             undone.push(known(migration));
@@ -210,7 +196,7 @@ async fn applied(client: &Client) -> Result<usize, StoreError> {
     }
     for (row, migration) in rows.iter().zip(MIGRATIONS) {
         let (number, held): (i64, String) = (row.get(0), row.get(1));
-        if number != migration.number || held != checksum(migration) {
+        if number != i64::from(migration.number) || held != migration.checksum() {
             return Err(StoreError::Fatal(format!(
                 "the database was built with another text of migration {}: use the version that built it, \
                  or another database: the store is rebuilt from the log",
@@ -229,18 +215,14 @@ async fn hypertables(client: &Client) -> Result<bool, StoreError> {
 }
 
 fn known(migration: &Migration) -> Known {
-    Known { number: migration.number, name: migration.name }
-}
-
-fn checksum(migration: &Migration) -> String {
-    blake3::hash(migration.up.as_bytes()).to_hex().to_string()
+    Known { number: migration.number.into(), name: migration.name }
 }
 
 /// The statements of a migration for this server.
 pub(crate) fn render(sql: &str, shape: Shape<'_>) -> String {
     let mut sql = sql.replace("{schema}", shape.schema);
     for projection in PROJECTIONS {
-        sql = sql.replace(&format!("{{{}}}", projection.name), &prefix(projection));
+        sql = sql.replace(&format!("{{{}}}", projection.name), &prefix(projection.name, projection.version));
     }
     let (reader, seen) = if shape.hypertables {
         ("WITH (security_barrier)", "sees(tenant)")

@@ -8,7 +8,6 @@ use crate::rows::{read_cells, read_key};
 use crate::schema::physical_name;
 use crate::write::{read_claim, read_partition};
 use domain::Projection;
-use domain::digest::{Digest, LogicalRow, Merger};
 use domain::table::{PARTIAL_KEY, Table};
 use futures_util::{TryStreamExt as _, pin_mut};
 use pipeline::{Position, Scan, StoreError, StoredRow};
@@ -60,36 +59,6 @@ impl Reader {
         let mut positions: Vec<Position> = claims.into_iter().filter_map(|claimed| claimed.position).collect();
         positions.sort_unstable_by_key(|position| position.tp);
         Ok(positions)
-    }
-
-    /// Visits the logical rows of a table, in key order, one at a time: parts are merged.
-    ///
-    /// # Errors
-    /// Those of the database and of the visitor.
-    pub async fn rows(
-        &mut self,
-        projection: &Projection,
-        table: &'static Table,
-        mut visit: impl FnMut(LogicalRow) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        let mut merger = Merger::new(table);
-        let mut merge = |row: StoredRow| merger.push(&row.key, row.cells).map_or(Ok(()), &mut visit);
-        self.scan(projection, table, &mut merge).await?;
-        merger.finish().map_or(Ok(()), visit)
-    }
-
-    /// The digest of a table (I10).
-    ///
-    /// # Errors
-    /// Where the database cannot be reached.
-    pub async fn digest(&mut self, projection: &Projection, table: &'static Table) -> Result<Digest, StoreError> {
-        let (mut digest, mut scratch) = (Digest::default(), Vec::new());
-        self.rows(projection, table, |row| {
-            digest.add(Digest { rows: 1, sum: row.hash(table, &mut scratch) });
-            Ok(())
-        })
-        .await?;
-        Ok(digest)
     }
 
     /// Ends the transaction, and gives the connection back.

@@ -3,20 +3,9 @@
 //! The migrations are hand-kept SQL; a test holds them against what is generated here, so that tables built from
 //! declarations (tests, a projection's next version) and tables built by migrations are the same.
 
-use domain::Projection;
-use domain::table::{KeyColumn, KeyType, Merge, Slot, Table, Type};
+pub use domain::projection::physical_name;
+use domain::table::{KeyColumn, KeyType, Merge, Table, Type};
 use std::fmt::Write;
-
-/// The physical name of a table: `{projection}_v{version}_{table}`.
-#[must_use]
-pub fn physical_name(projection: &Projection, table: &Table) -> String {
-    format!("{}{}", prefix(projection), table.name)
-}
-
-/// What the physical names of a projection's tables begin with.
-pub(crate) fn prefix(projection: &Projection) -> String {
-    format!("{}_v{}_", projection.name, projection.version)
-}
 
 /// The type of a key column. Text compares by its bytes, as the keys of all stores do.
 pub(crate) const fn key_type(ty: KeyType) -> &'static str {
@@ -55,15 +44,6 @@ pub(crate) fn month_key(table: &Table) -> Option<usize> {
 /// Whether rows change after they were written: then pages keep room for the next version of a row.
 pub(crate) fn changes(table: &Table) -> bool {
     table.columns.iter().any(|column| column.merge != Merge::Once)
-}
-
-/// A stored value column in one sentence.
-pub(crate) fn slot_doc(slot: Slot) -> String {
-    match (slot.stamp, slot.column.unit) {
-        (true, _) => format!("The stamp of {}.", slot.column.name),
-        (false, "") => slot.column.doc.to_owned(),
-        (false, unit) => format!("{} Unit: {unit}.", slot.column.doc),
-    }
 }
 
 /// The columns of a key in front of its time, but for the tenant's members that are too many: what compressed rows of a

@@ -10,10 +10,11 @@ use domain::delta::Deltas;
 use domain::fold::views::VIEWS;
 use domain::tables::views::CONTACT;
 use domain::{Topic, TopicPartition};
-use pipeline::{Advance, Flush, Position, RowStore as _, StoreError};
+use pipeline::{RowStore as _, StoreError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use store_postgres::{Database, PostgresConfig, PostgresStore};
+use testkit::store_suite;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -34,13 +35,7 @@ fn store(config: PostgresConfig) -> PostgresStore {
 
 /// Commits one interaction from a position that is read first, under a claim of its own.
 async fn step(store: &mut PostgresStore, before_commit: &dyn Fn()) -> Result<(), StoreError> {
-    let claimed = store.claim(&VIEWS, &[TP]).await?[0];
-    let (from, start) = (claimed.position.map(|held| held.next_offset), Position::start(TP, 0));
-    let mut to = Position { epoch: claimed.epoch, ..claimed.position.unwrap_or(start) };
-    to.next_offset += 1;
-    to.counts.applied += 1;
-    let (advances, rows) = ([Advance { from, to }], one_more());
-    store.commit(&Flush { projection: &VIEWS, advances: &advances, marks: &[], rows: &rows, before_commit }).await
+    store_suite::put(store, (&VIEWS, TP), &one_more(), before_commit).await
 }
 
 async fn next_offset(store: &mut PostgresStore) -> i64 {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[expect(dead_code, reason = "other tests use the rest of it")]
 mod common;
 
 use common::Scratch;

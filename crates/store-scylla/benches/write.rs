@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
+#[expect(dead_code, reason = "the tests use the rest of it")]
 #[path = "../tests/support/mod.rs"]
 mod support;
 

@@ -7,32 +7,15 @@
 
 use crate::config::ScyllaConfig;
 use crate::error::request_error;
-use crate::schema::prefix;
 use crate::session::connect;
 use domain::fold::records::RECORDS;
-use pipeline::StoreError;
+use domain::projection::prefix;
+use pipeline::migration::Migration;
+use pipeline::{StoreError, migrations};
 use scylla::client::session::Session;
 use std::collections::BTreeMap;
 
-struct Migration {
-    number: i32,
-    name: &'static str,
-    up: &'static str,
-    down: &'static str,
-}
-
-macro_rules! migrations {
-    ($($number:literal $name:literal;)*) => {
-        &[$(Migration {
-            number: $number,
-            name: $name,
-            up: include_str!(concat!("../migrations/", $name, ".up.cql")),
-            down: include_str!(concat!("../migrations/", $name, ".down.cql")),
-        },)*]
-    };
-}
-
-static MIGRATIONS: &[Migration] = migrations! {
+static MIGRATIONS: &[Migration] = migrations! { "cql":
     1 "0001_records";
 };
 
@@ -61,7 +44,7 @@ pub async fn up(config: &ScyllaConfig) -> Result<Vec<&'static str>, StoreError> 
             run(&session, &statement).await?;
         }
         let insert = format!("INSERT INTO {keyspace}.schema_migration (number, name, checksum) VALUES (?, ?, ?)");
-        let row = (migration.number, migration.name, checksum(migration));
+        let row = (migration.number, migration.name, migration.checksum());
         session.query_unpaged(insert, row).await.map_err(|error| request_error(&error))?;
         done.push(migration.name);
     }
@@ -140,7 +123,7 @@ async fn applied(session: &Session, keyspace: &str) -> Result<BTreeMap<i32, Stri
                 MIGRATIONS.len()
             )));
         };
-        if *held != checksum(migration) {
+        if *held != migration.checksum() {
             return Err(StoreError::Fatal(format!(
                 "the keyspace {keyspace} was built with another text of migration {}: use the version that built it, \
                  or another keyspace: it is rebuilt from the log",
@@ -164,10 +147,6 @@ where
     let result = result.into_rows_result().map_err(|error| unread(&error))?;
     let rows = result.rows::<R>().map_err(|error| unread(&error))?;
     rows.collect::<Result<_, _>>().map_err(|error| unread(&error))
-}
-
-fn checksum(migration: &Migration) -> String {
-    blake3::hash(migration.up.as_bytes()).to_hex().to_string()
 }
 
 fn render(keyspace: &str, cql: &str) -> String {

@@ -4,8 +4,8 @@
 //! first on, rows share that lie together), which way they are clustered, and which column holds the event's time is
 //! stated here, table by table.
 
-use domain::Projection;
-use domain::table::{KeyType, Slot, Table, Type};
+pub use domain::projection::physical_name;
+use domain::table::{KeyType, Table, Type};
 use std::fmt::Write;
 
 /// How a declared table lies in this store.
@@ -44,17 +44,6 @@ pub fn layout(table: &'static Table) -> Option<Layout> {
     Some(layout_of(table.key.len().min(2), None, written_at))
 }
 
-/// The physical name of a table, without the keyspace: `{projection}_v{version}_{table}`.
-#[must_use]
-pub fn physical_name(projection: &Projection, table: &Table) -> String {
-    format!("{}{}", prefix(projection.name, projection.version), table.name)
-}
-
-/// What the physical names of a projection's tables begin with.
-pub(crate) fn prefix(name: &str, version: u32) -> String {
-    format!("{name}_v{version}_")
-}
-
 /// The CQL type of a key column.
 pub(crate) const fn key_type(ty: KeyType) -> &'static str {
     match ty {
@@ -81,7 +70,7 @@ pub(crate) const fn value_type(ty: Type) -> &'static str {
 pub fn table_ddl(name: &str, table: &'static Table) -> Option<String> {
     let layout = layout(table)?;
     let key = table.stored_key().map(|column| (column.name.to_owned(), key_type(column.ty), column.doc.to_owned()));
-    let slots = table.slots().map(|slot| (slot.name(), value_type(slot.ty()), doc(slot)));
+    let slots = table.slots().map(|slot| (slot.name(), value_type(slot.ty()), slot.doc()));
     let mut cql = format!("-- {}\nCREATE TABLE IF NOT EXISTS {name} (\n", table.doc);
     for (column, ty, doc) in key.chain(slots) {
         let _ = writeln!(cql, "    {:<28} -- {doc}", format!("{column} {ty},"));
@@ -101,14 +90,6 @@ fn clustering_order(layout: Layout, key: &[&str]) -> Option<String> {
     let newest_first = layout.newest_first?;
     let way = |name: &&str| format!("{name} {}", if *name == newest_first { "DESC" } else { "ASC" });
     Some(key[layout.partition..].iter().map(way).collect::<Vec<_>>().join(", "))
-}
-
-fn doc(slot: Slot) -> String {
-    match (slot.stamp, slot.column.unit) {
-        (true, _) => format!("The stamp of {}.", slot.column.name),
-        (false, "") => slot.column.doc.to_owned(),
-        (false, unit) => format!("{} Unit: {unit}.", slot.column.doc),
-    }
 }
 
 #[cfg(test)]

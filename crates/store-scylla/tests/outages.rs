@@ -4,12 +4,12 @@
 
 mod support;
 
+use engines::proxy::Proxy;
 use engines::{Engine, address};
 use pipeline::{RecordStore, StoreError};
-use std::net::TcpListener;
+use std::net::{TcpListener, ToSocketAddrs as _};
 use std::time::Duration;
 use store_scylla::{ScyllaConfig, ScyllaStore, migrate};
-use support::proxy::{Mode, Proxy};
 use support::{Keyspace, config, events, on_keyspace, runtime};
 
 fn unavailable(written: Result<(), StoreError>) -> String {
@@ -66,18 +66,21 @@ async fn write_until_it_works(store: &mut ScyllaStore, number: u64) {
 #[test]
 fn silence_and_cut_connections_are_waited_for_and_end_by_themselves() {
     on_keyspace(|config| async move {
-        let proxy = Proxy::start(&address(Engine::Cassandra)).await;
-        let nodes = vec![proxy.address.to_string()];
+        let node = address(Engine::Cassandra).to_socket_addrs().unwrap().next().unwrap();
+        let proxy = Proxy::start(node).unwrap();
+        let nodes = vec![proxy.address().to_string()];
         let mut store = ScyllaStore::new(ScyllaConfig { nodes, request_timeout_ms: 1_000, ..config });
         write_until_it_works(&mut store, 0).await;
-        proxy.set(Mode::Silent);
+        // What is answered comes long after anybody waits for it.
+        proxy.delay(Duration::from_secs(5));
         assert!(unavailable(store.write(&events::deltas(50..100)).await).contains("timeout"));
         assert_eq!(store.in_flight().statements, 0, "nothing is left in flight");
-        proxy.set(Mode::Pass);
+        proxy.delay(Duration::ZERO);
         write_until_it_works(&mut store, 100).await;
-        proxy.set(Mode::Cut);
+        proxy.refuse(true).unwrap();
+        proxy.cut();
         unavailable(store.write(&events::deltas(150..200)).await);
-        proxy.set(Mode::Pass);
+        proxy.refuse(false).unwrap();
         write_until_it_works(&mut store, 200).await;
     });
 }

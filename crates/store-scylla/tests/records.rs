@@ -4,16 +4,58 @@
 
 mod support;
 
+use domain::Projection;
 use domain::cell::Cell;
 use domain::delta::Deltas;
+use domain::digest::{Digest, LogicalRow};
 use domain::fold::records::RECORDS;
+use domain::table::Table;
 use domain::tables::records::{INTERACTIONS, SPORES};
 use futures_util::future::join_all;
-use pipeline::{RecordStore, StoreError};
+use oorandom::Rand64;
+use pipeline::{RecordStore, Scan, StoreError, StoredRow};
+use std::ops::Range;
 use store_scylla::{ScyllaConfig, ScyllaStore};
-use support::{digest, events, logical, on_keyspace, stored};
+use support::{events, on_keyspace};
 use testkit::store_suite::{self, tables::SUITE};
 use uuid::Uuid;
+
+/// All rows of a table, in key order.
+async fn stored(store: &mut ScyllaStore, projection: &Projection, table: &'static Table) -> Vec<StoredRow> {
+    let mut rows = Vec::new();
+    let mut keep = |row| {
+        rows.push(row);
+        Ok(())
+    };
+    store.scan(projection, table, &mut keep).await.unwrap();
+    rows.sort_by(|a, b| a.key.cmp(&b.key));
+    rows
+}
+
+/// The same as logical rows.
+async fn logical(store: &mut ScyllaStore, projection: &Projection, table: &'static Table) -> Vec<LogicalRow> {
+    let rows = stored(store, projection, table).await;
+    rows.into_iter().map(|row| LogicalRow { key: row.key, cells: row.cells }).collect()
+}
+
+/// The digest of rows.
+fn digest(table: &Table, rows: &[LogicalRow]) -> Digest {
+    let mut scratch = Vec::new();
+    rows.iter().fold(Digest::default(), |mut digest, row| {
+        digest.add_row(table, row, &mut scratch);
+        digest
+    })
+}
+
+/// The numbers of a range in another order, some of them twice.
+fn shuffled(range: Range<u64>, seed: u128) -> Vec<u64> {
+    let mut random = Rand64::new(seed);
+    let mut numbers: Vec<u64> = range.clone().chain(range.step_by(3)).collect();
+    for ix in (1..numbers.len()).rev() {
+        numbers.swap(ix, random.rand_range(0..ix as u64 + 1) as usize);
+    }
+    numbers
+}
 
 #[test]
 fn passes_the_suite_of_record_stores() {
@@ -55,9 +97,8 @@ fn what_was_written_is_what_memory_holds() {
 fn writes_may_be_repeated_reordered_and_interleaved() {
     on_keyspace(|config| async move {
         let store = ScyllaStore::new(ScyllaConfig { batch_max_rows: 7, spread_max_rows: 3, ..config });
-        let chunks: Vec<Deltas> = (0..6)
-            .map(|chunk| events::deltas(events::shuffled(chunk * 150..chunk * 150 + 400, u128::from(chunk))))
-            .collect();
+        let chunks: Vec<Deltas> =
+            (0..6).map(|chunk| events::deltas(shuffled(chunk * 150..chunk * 150 + 400, u128::from(chunk)))).collect();
         for _ in 0..2 {
             let writes = chunks.iter().map(|rows| {
                 let mut store = store.clone();

@@ -2,6 +2,7 @@
 //! small events. Development only: nothing that runs in production depends on it.
 
 pub mod clock;
+pub mod contract_suite;
 pub mod events;
 pub mod log_suite;
 pub mod mem_log;

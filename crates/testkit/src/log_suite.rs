@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a check fails by panicking")]
 
 use domain::{Topic, TopicPartition, partitioner::partition_for};
-use pipeline::{GroupOffset, Headers, LogError, OutRecord, Polled, Publisher, Source};
+use pipeline::{GroupOffset, Headers, LogError, OutRecord, Polled, Publisher, Record, Source};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -62,6 +62,21 @@ pub struct Got {
     pub headers: Vec<u8>,
 }
 
+impl Got {
+    /// What a record of a page says.
+    #[must_use]
+    pub fn of(record: &Record<'_>) -> Self {
+        Self {
+            tp: record.tp,
+            offset: record.offset,
+            append_us: record.append_time_us,
+            key: record.key.to_vec(),
+            value: record.value.to_vec(),
+            headers: record.headers.to_vec(),
+        }
+    }
+}
+
 /// A member that follows the protocol: it seeks what it gets and releases what is revoked.
 #[derive(Debug)]
 pub struct Reader<S> {
@@ -105,14 +120,7 @@ impl<S: Source> Reader<S> {
                 assert!(!page.is_empty(), "an empty page");
                 let last = page.record(page.len() - 1).offset;
                 assert!(page.log_end() > last, "log end {} at offset {last}", page.log_end());
-                self.got.extend(page.records().map(|record| Got {
-                    tp: record.tp,
-                    offset: record.offset,
-                    append_us: record.append_time_us,
-                    key: record.key.to_vec(),
-                    value: record.value.to_vec(),
-                    headers: record.headers.to_vec(),
-                }));
+                self.got.extend(page.records().map(|record| Got::of(&record)));
             }
         }
         true

@@ -106,9 +106,7 @@ fn table_digest(table: &'static Table, rows: Option<&Rows>) -> Digest {
         parts.entry(logical_key(table, key).to_vec()).or_default().push(cells.clone());
     }
     let (mut digest, mut scratch) = (Digest::default(), Vec::new());
-    let mut add = |row: domain::digest::LogicalRow| {
-        digest.add(Digest { rows: 1, sum: row.hash(table, &mut scratch) });
-    };
+    let mut add = |row: domain::digest::LogicalRow| digest.add_row(table, &row, &mut scratch);
     for (key, parts) in parts {
         for cells in parts {
             merger.push(&key, cells).into_iter().for_each(&mut add);

@@ -34,6 +34,24 @@ pub const fn partition(partition: u32) -> TopicPartition {
     TopicPartition::new(Topic::SacredMessages, partition)
 }
 
+/// Writes rows under a fresh claim of a partition, as one more applied record does.
+///
+/// # Errors
+/// Those of the store.
+pub async fn put<S: RowStore>(
+    store: &mut S,
+    (projection, tp): (&Projection, TopicPartition),
+    rows: &Deltas,
+    before_commit: &dyn Fn(),
+) -> Result<(), StoreError> {
+    let claimed = store.claim(projection, &[tp]).await?[0];
+    let from = claimed.position.map(|position| position.next_offset);
+    let mut to = Position { epoch: claimed.epoch, ..claimed.position.unwrap_or(Position::start(tp, 0)) };
+    to.next_offset += 1;
+    to.counts.applied += 1;
+    store.commit(&Flush { projection, advances: &[Advance { from, to }], marks: &[], rows, before_commit }).await
+}
+
 /// Rows of `numbers` for one tenant.
 fn numbers(tenant: &str, rows: &[(&str, i64)]) -> Deltas {
     let mut deltas = Deltas::new(SUITE.tables);

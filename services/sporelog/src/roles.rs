@@ -1,6 +1,7 @@
 //! The workers of each role, each on a thread of its own.
 
 use crate::backend::Backend;
+use crate::backend::settings::size;
 use crate::observer::RoleObserver;
 use anyhow::Result;
 use pipeline::{SystemClock, WorkerOptions};
@@ -115,7 +116,6 @@ async fn run<B: Backend>(
 
 /// The options of the loops, from the configuration.
 pub fn worker_options(config: &Config) -> WorkerOptions {
-    let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     let worker = &config.worker;
     WorkerOptions {
         batch_max_records: size(worker.batch_max_records),

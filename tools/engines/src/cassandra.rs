@@ -74,9 +74,7 @@ impl Cassandra {
         folder.write("cassandra.yaml", &yaml(folder.path(), &port, &storage, options))?;
         let launch = Launch::new(java()?, folder.path()).args(arguments(&jars, folder.path(), &jmx, options));
         let address = port.address();
-        let node = Node::new(Package::Cassandra.title(), launch, move || probe::cassandra(address));
-        node.spawn()?;
-        node.wait_ready()?;
+        let node = Node::started(Package::Cassandra.title(), launch, move || probe::cassandra(address))?;
         Ok(Self { node, port, _others: [storage, jmx], _folder: folder })
     }
 

@@ -37,6 +37,18 @@ impl Node {
         Self { title, launch, log, ready: Box::new(ready), child: Mutex::new(None) }
     }
 
+    /// A process that serves.
+    pub(crate) fn started(
+        title: String,
+        launch: Launch,
+        ready: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Result<Self> {
+        let node = Self::new(title, launch, ready);
+        node.spawn()?;
+        node.wait_ready()?;
+        Ok(node)
+    }
+
     /// Its process id, while it runs.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {

@@ -46,8 +46,6 @@ impl Postgres {
         let initdb = launch("initdb")?.args(["--auth=trust", "--username=postgres", "--no-sync"]).args(locale);
         initdb.args(["-D".into(), data.clone().into_os_string()]).run().with_context(|| readable(user.as_ref()))?;
         let node = node(launch("postgres")?, &data, &port, options)?;
-        node.spawn()?;
-        node.wait_ready()?;
         Ok(Self { node, port, _folder: folder })
     }
 
@@ -110,7 +108,7 @@ fn node(launch: Launch, data: &Path, port: &Port, options: &PostgresOptions) -> 
         let mut asked = Command::new(&pg_isready);
         command::run(asked.args(["--quiet", "--timeout=3", "--host=127.0.0.1", "--port", &port])).is_ok()
     };
-    Ok(Node::new(Package::Postgres.title(), launch, ready))
+    Node::started(Package::Postgres.title(), launch, ready)
 }
 
 /// Whom to run as: Postgres refuses to run as root.

@@ -37,9 +37,7 @@ impl Redis {
         let mut launch = Launch::new(program, folder.path()).args([config]);
         launch.env.extend(libraries.map(|libraries| ("LD_LIBRARY_PATH", libraries)));
         let address = port.address();
-        let node = Node::new("Redis".to_owned(), launch, move || probe::redis(address));
-        node.spawn()?;
-        node.wait_ready()?;
+        let node = Node::started("Redis".to_owned(), launch, move || probe::redis(address))?;
         Ok(Self { node, port, _folder: folder })
     }
 

@@ -42,9 +42,7 @@ impl Registry {
             .args(["-jar".into(), jars.join("apicurio-registry-app-2.6.13.Final-runner.jar").into_os_string()]);
         let address = port.address();
         let ready = move || probe::http(address, &format!("{API}/subjects"));
-        let node = Node::new(Package::Registry.title(), launch, ready);
-        node.spawn()?;
-        node.wait_ready()?;
+        let node = Node::started(Package::Registry.title(), launch, ready)?;
         Ok(Self { node, port, _folder: folder })
     }
 

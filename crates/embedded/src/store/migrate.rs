@@ -5,31 +5,13 @@
 //! with its record, so a crash leaves it done or not begun.
 
 use super::error::Sorted;
-use super::schema::prefix;
 use super::write::transaction;
-use domain::projection::PROJECTIONS;
-use pipeline::StoreError;
+use domain::projection::{PROJECTIONS, prefix};
+use pipeline::migration::Migration;
+use pipeline::{StoreError, migrations};
 use rusqlite::{Connection, OptionalExtension, params};
 
-struct Migration {
-    number: i64,
-    name: &'static str,
-    up: &'static str,
-    down: &'static str,
-}
-
-macro_rules! migrations {
-    ($($number:literal $name:literal;)*) => {
-        &[$(Migration {
-            number: $number,
-            name: $name,
-            up: include_str!(concat!("../../migrations/", $name, ".up.sql")),
-            down: include_str!(concat!("../../migrations/", $name, ".down.sql")),
-        },)*]
-    };
-}
-
-static MIGRATIONS: &[Migration] = migrations! {
+static MIGRATIONS: &[Migration] = migrations! { "sql":
     1 "0001_core";
     2 "0002_records";
     3 "0003_views";
@@ -53,7 +35,7 @@ pub(super) fn up(connection: &mut Connection) -> Result<(), StoreError> {
         transaction(connection, |connection| {
             connection.execute_batch(RECORD).sorted()?;
             connection.execute_batch(&render(migration.up)).sorted()?;
-            let row = params![migration.number, migration.name, checksum(migration)];
+            let row = params![migration.number, migration.name, migration.checksum()];
             connection.execute("INSERT INTO migration VALUES (?, ?, ?)", row).sorted()?;
             Ok(())
         })?;
@@ -66,7 +48,7 @@ pub(super) fn down(connection: &mut Connection, target: i64) -> Result<(), Store
     let applied = applied(connection)?;
     check(connection, applied)?;
     let target = target.max(0);
-    for migration in MIGRATIONS[..applied].iter().rev().filter(|migration| migration.number > target) {
+    for migration in MIGRATIONS[..applied].iter().rev().filter(|migration| i64::from(migration.number) > target) {
         transaction(connection, |connection| {
             connection.execute_batch(&render(migration.down)).sorted()?;
             connection.execute("DELETE FROM migration WHERE number = ?", [migration.number]).sorted()?;
@@ -97,7 +79,7 @@ fn check(connection: &Connection, applied: usize) -> Result<(), StoreError> {
         let sql = "SELECT checksum FROM migration WHERE number = ?";
         let held: Option<String> =
             connection.query_row(sql, [migration.number], |row| row.get(0)).optional().sorted()?;
-        if held.as_deref() != Some(checksum(migration).as_str()) {
+        if held.as_deref() != Some(migration.checksum().as_str()) {
             return Err(StoreError::Fatal(format!(
                 "the store was built with another text of migration {}: start the version that built it, \
                  or move the file away and start again: the store is rebuilt from the log",
@@ -106,10 +88,6 @@ fn check(connection: &Connection, applied: usize) -> Result<(), StoreError> {
         }
     }
     Ok(())
-}
-
-fn checksum(migration: &Migration) -> String {
-    blake3::hash(migration.up.as_bytes()).to_hex().to_string()
 }
 
 fn render(sql: &str) -> String {

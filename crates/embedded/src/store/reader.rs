@@ -80,7 +80,7 @@ impl Snapshot {
     pub fn digest(&self, projection: &Projection, table: &'static Table) -> Result<Digest, StoreError> {
         let (mut digest, mut scratch) = (Digest::default(), Vec::new());
         self.rows(projection, table, |row| {
-            digest.add(Digest { rows: 1, sum: row.hash(table, &mut scratch) });
+            digest.add_row(table, &row, &mut scratch);
             Ok(())
         })?;
         Ok(digest)

@@ -1,9 +1,10 @@
 //! Statements, from the declarations.
 
-use super::schema::{physical_name, prefix};
+use super::schema::physical_name;
 use domain::Projection;
 use domain::cell::Cell;
 use domain::delta::Deltas;
+use domain::projection::prefix;
 use domain::table::{KeyColumn, Merge, Slot, Table};
 
 /// The statements of one table.

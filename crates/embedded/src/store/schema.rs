@@ -3,20 +3,9 @@
 //! The migrations are hand-kept SQL; a test holds them against what is generated here, so that tables built from
 //! declarations (tests, a projection's next version) and tables built by migrations are the same.
 
-use domain::Projection;
+pub use domain::projection::physical_name;
 use domain::table::{KeyType, Table, Type};
 use std::fmt::Write;
-
-/// The physical name of a table: `{projection}_v{version}_{table}`.
-#[must_use]
-pub fn physical_name(projection: &Projection, table: &Table) -> String {
-    format!("{}{}", prefix(projection.name, projection.version), table.name)
-}
-
-/// What the physical names of a projection's tables begin with.
-pub(super) fn prefix(name: &str, version: u32) -> String {
-    format!("{name}_v{version}_")
-}
 
 /// The SQLite type of a key column.
 pub(super) const fn key_type(ty: KeyType) -> &'static str {
@@ -52,13 +41,7 @@ pub fn table_ddl(name: &str, table: &Table) -> String {
         lines.push((format!("{} {} NOT NULL", column.name, key_type(column.ty)), column.doc.to_owned()));
     }
     for slot in table.slots() {
-        let line = format!("{} {}", slot.name(), value_type(slot.ty()));
-        let doc = match (slot.stamp, slot.column.unit) {
-            (true, _) => format!("The stamp of {}.", slot.column.name),
-            (false, "") => slot.column.doc.to_owned(),
-            (false, unit) => format!("{} Unit: {unit}.", slot.column.doc),
-        };
-        lines.push((line, doc));
+        lines.push((format!("{} {}", slot.name(), value_type(slot.ty())), slot.doc()));
     }
     let mut sql = format!("-- {}\nCREATE TABLE {name} (\n", table.doc);
     for (line, doc) in &lines {

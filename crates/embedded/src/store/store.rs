@@ -132,6 +132,16 @@ impl Store {
         known
     }
 
+    /// Writes rows of records, as [`RecordStore::write`] does, for a caller that cannot wait.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn write_now(&mut self, rows: &Deltas) -> Result<(), StoreError> {
+        let (name, version) = self.records;
+        let known = self.sql(name, version, || ProjectionSql::of_deltas(name, version, rows));
+        write::transaction(&mut self.writer(), |connection| write::rows(connection, &known.sql, rows))
+    }
+
     fn projection_sql(&mut self, projection: &Projection) -> Arc<KnownProjection> {
         self.sql(projection.name, projection.version, || ProjectionSql::new(projection))
     }
@@ -206,8 +216,6 @@ impl RowStore for Store {
 
 impl RecordStore for Store {
     async fn write(&mut self, rows: &Deltas) -> Result<(), StoreError> {
-        let (name, version) = self.records;
-        let known = self.sql(name, version, || ProjectionSql::of_deltas(name, version, rows));
-        write::transaction(&mut self.writer(), |connection| write::rows(connection, &known.sql, rows))
+        self.write_now(rows)
     }
 }

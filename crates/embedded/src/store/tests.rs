@@ -8,7 +8,7 @@ use domain::digest::LogicalRow;
 use domain::projection::PROJECTIONS;
 use domain::table::{Merge, Table};
 use domain::{Projection, Topic, TopicPartition};
-use pipeline::{Advance, Flush, Position, RowStore, StoreError};
+use pipeline::StoreError;
 use rusqlite::Connection;
 use std::path::PathBuf;
 use tempfile::TempDir;
@@ -38,18 +38,8 @@ fn scratch() -> (Scratch, Store) {
 
 /// Writes rows under a fresh claim of partition 0 of a topic.
 fn put(store: &mut Store, projection: &Projection, rows: &Deltas) {
-    runtime().block_on(async {
-        let tp = TopicPartition::new(Topic::SacredMessages, 0);
-        let claimed = store.claim(projection, &[tp]).await.unwrap()[0];
-        let from = claimed.position.map(|position| position.next_offset);
-        let mut to = claimed.position.unwrap_or(Position::start(tp, 0));
-        to.epoch = claimed.epoch;
-        to.next_offset += 1;
-        to.counts.applied += 1;
-        let advances = &[Advance { from, to }];
-        let flush = Flush { projection, advances, marks: &[], rows, before_commit: &|| () };
-        store.commit(&flush).await.unwrap();
-    });
+    let tp = TopicPartition::new(Topic::SacredMessages, 0);
+    runtime().block_on(store_suite::put(store, (projection, tp), rows, &|| ())).unwrap();
 }
 
 fn all_rows(snapshot: &Snapshot, projection: &Projection, table: &'static Table) -> Vec<LogicalRow> {

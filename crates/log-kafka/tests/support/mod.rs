@@ -1,7 +1,5 @@
 //! A set of topics of its own on the cluster under test.
 
-#![allow(dead_code, reason = "each test file uses a part")]
-
 use domain::topics::{Change, Plan, TopicSpec};
 use domain::{Topic, TopicPartition};
 use engines::{Engine, address};

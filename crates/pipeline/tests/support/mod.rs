@@ -1,5 +1,4 @@
 //! A stage for the loops: a log and a store in memory, workers as local tasks, a clock moved by hand.
-#![allow(dead_code, reason = "each test file uses a part")]
 
 use codec::Schemas;
 use domain::{Projection, TopicPartition};

@@ -1,5 +1,4 @@
 //! A server before the real registry that counts requests and can be told to misbehave.
-#![allow(dead_code, reason = "each test file uses a part")]
 
 use axum::Router;
 use axum::body::Bytes;

@@ -1,11 +1,12 @@
 //! A database per test, dropped at its end.
-#![allow(dead_code, clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, missing_docs, reason = "helpers of tests fail by panicking")]
 
 use domain::delta::Deltas;
 use domain::{Projection, Topic, TopicPartition};
 use engines::{Engine, address};
-use pipeline::{Advance, Flush, Position, RowStore as _, StoreError};
+use pipeline::StoreError;
 use store_postgres::{Database, PostgresConfig, PostgresStore, migrate};
+use testkit::store_suite;
 use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
@@ -78,14 +79,7 @@ pub async fn put_at(
     tp: TopicPartition,
     rows: &Deltas,
 ) -> Result<(), StoreError> {
-    let claimed = store.claim(projection, &[tp]).await.unwrap()[0];
-    let from = claimed.position.map(|position| position.next_offset);
-    let mut to = claimed.position.unwrap_or(Position::start(tp, 0));
-    to.epoch = claimed.epoch;
-    to.next_offset += 1;
-    to.counts.applied += 1;
-    let advances = &[Advance { from, to }];
-    store.commit(&Flush { projection, advances, marks: &[], rows, before_commit: &|| () }).await
+    store_suite::put(store, (projection, tp), rows, &|| ()).await
 }
 
 /// The answer to a statement, as text.

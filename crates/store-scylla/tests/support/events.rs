@@ -5,7 +5,6 @@ use domain::delta::Deltas;
 use domain::event::{Embedding, Event, InteractionRecorded, Meta, Pairs, Sealed, SporeCreated, SporePropagated, Text};
 use domain::fold::records::RECORDS;
 use oorandom::Rand64;
-use std::ops::Range;
 use uuid::Uuid;
 
 /// 2026-01-01T00:00:00Z in microseconds.
@@ -17,16 +16,6 @@ pub fn deltas(numbers: impl IntoIterator<Item = u64>) -> Deltas {
     let mut deltas = Deltas::new(RECORDS.tables);
     numbers.into_iter().for_each(|number| fold(&RECORDS, number, &mut deltas));
     deltas
-}
-
-/// The numbers of a range in another order, some of them twice.
-pub fn shuffled(range: Range<u64>, seed: u128) -> Vec<u64> {
-    let mut random = Rand64::new(seed);
-    let mut numbers: Vec<u64> = range.clone().chain(range.step_by(3)).collect();
-    for ix in (1..numbers.len()).rev() {
-        numbers.swap(ix, random.rand_range(0..ix as u64 + 1) as usize);
-    }
-    numbers
 }
 
 /// Folds event `number`: everything of it follows from its number.

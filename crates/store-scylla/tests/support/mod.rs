@@ -1,19 +1,13 @@
 //! What the tests share: a keyspace of their own on the engine, dropped at the end, and what it holds.
 
-#![allow(dead_code)] // Each test file uses a part of it.
 #![allow(clippy::unwrap_used, reason = "helpers of tests and benches fail by panicking")]
 
 pub mod events;
-pub mod proxy;
 
-use domain::Projection;
-use domain::digest::{Digest, LogicalRow};
-use domain::table::Table;
 use engines::{Engine, address};
-use pipeline::{Scan, StoredRow};
 use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};
-use store_scylla::{ScyllaConfig, ScyllaStore, migrate};
+use store_scylla::{ScyllaConfig, migrate};
 use tokio::runtime::{Builder, Runtime};
 
 /// The runtime of a worker.
@@ -49,31 +43,4 @@ pub fn on_keyspace<F: Future<Output = ()>>(test: impl FnOnce(ScyllaConfig) -> F)
         migrate::up(&keyspace.0).await.unwrap();
         test(keyspace.0.clone()).await;
     });
-}
-
-/// All rows of a table, in key order.
-pub async fn stored(store: &mut ScyllaStore, projection: &Projection, table: &'static Table) -> Vec<StoredRow> {
-    let mut rows = Vec::new();
-    let mut keep = |row| {
-        rows.push(row);
-        Ok(())
-    };
-    store.scan(projection, table, &mut keep).await.unwrap();
-    rows.sort_by(|a, b| a.key.cmp(&b.key));
-    rows
-}
-
-/// The same as logical rows.
-pub async fn logical(store: &mut ScyllaStore, projection: &Projection, table: &'static Table) -> Vec<LogicalRow> {
-    let rows = stored(store, projection, table).await;
-    rows.into_iter().map(|row| LogicalRow { key: row.key, cells: row.cells }).collect()
-}
-
-/// The digest of rows.
-pub fn digest(table: &Table, rows: &[LogicalRow]) -> Digest {
-    let mut scratch = Vec::new();
-    rows.iter().fold(Digest::default(), |mut digest, row| {
-        digest.add(Digest { rows: 1, sum: row.hash(table, &mut scratch) });
-        digest
-    })
 }

@@ -3,7 +3,7 @@
 mod cluster;
 mod embedded;
 mod look;
-mod settings;
+pub mod settings;
 mod way;
 
 pub use self::embedded::{Embedded, Folder};

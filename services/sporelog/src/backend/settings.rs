@@ -1,6 +1,7 @@
 //! The settings of the adapters, from the configuration.
 
 use anyhow::{Context as _, Result};
+use embedded::log::{LogOptions, PageLimit};
 use log_kafka::KafkaConfig;
 use registry::RegistryConfig;
 use runtime::config::Config;
@@ -8,8 +9,25 @@ use std::collections::BTreeMap;
 use store_postgres::PostgresConfig;
 use store_scylla::ScyllaConfig;
 
-fn size(bytes: u64) -> usize {
+/// As much of a size as this machine can address.
+pub fn size(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+/// The embedded log.
+pub fn log(config: &Config) -> LogOptions {
+    let defaults = LogOptions::default();
+    // A page goes whole into a batch, so a smaller batch needs smaller pages.
+    let page = PageLimit {
+        bytes: defaults.page.bytes.min(size(config.worker.batch_max_bytes)),
+        records: defaults.page.records.min(size(config.worker.batch_max_records)),
+    };
+    LogOptions {
+        page,
+        queue_bytes: size(config.log.queue_bytes),
+        max_record_bytes: size(config.log.max_record_bytes),
+        ..defaults
+    }
 }
 
 /// The cluster's log; none where the embedded one is meant.
@@ -104,6 +122,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_page_is_no_larger_than_a_batch() {
+        let mut config = Config::default();
+        let page = log(&config).page;
+        assert!(page.records as u64 <= config.worker.batch_max_records, "{page:?}");
+        (config.worker.batch_max_records, config.worker.batch_max_bytes) = (20, 4_096);
+        let page = log(&config).page;
+        assert_eq!((page.records, page.bytes), (20, 4_096));
+    }
+
+    #[test]
     fn properties_are_lines_of_name_and_value() {
         let found = properties("# secrets\n\n sasl.mechanism = PLAIN \nsasl.password=a=b\n").unwrap();
         assert_eq!(found["sasl.mechanism"], "PLAIN");
@@ -120,6 +148,7 @@ mod tests {
         assert!(postgres(&config).unwrap_err().to_string().contains("postgres.url is not set"));
         assert!(scylla(&config).unwrap_err().to_string().contains("scylla.nodes is not set"));
     }
+
     #[test]
     fn the_example_is_a_configuration() {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/cluster.toml");

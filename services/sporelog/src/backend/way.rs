@@ -1,7 +1,6 @@
 //! The way of a producer to the log: the embedded one of a data folder, or a cluster's.
 
-use super::{Backend as _, Cluster};
-use crate::verbs::up::log_options;
+use super::{Backend as _, Cluster, settings};
 use anyhow::{Context as _, Result, bail};
 use codec::Schemas;
 use embedded::appender::Appender;
@@ -38,7 +37,7 @@ impl Way {
             return Self::to_cluster(&cluster, stop).await;
         }
         let topics = runtime::topics::load(config.log.topics_file.as_deref(), &config.log.profile)?;
-        let appender = Appender::connect(&config.data.dir, &topics, log_options(config))
+        let appender = Appender::connect(&config.data.dir, &topics, settings::log(config))
             .await
             .with_context(|| format!("no way to the log in {}", config.data.dir.display()))?;
         Ok(Self { log: Log::Embedded(Box::new(appender)), schemas: Arc::new(Schemas::embedded()?), name: None })

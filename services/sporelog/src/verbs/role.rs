@@ -56,7 +56,8 @@ pub async fn run_on(cluster: Cluster, roles: &[Role], config: &Config) -> Result
     Ok(ExitCode::SUCCESS)
 }
 
-fn start(backend: impl Backend, roles: &[Role], process: &mut Process, config: &Config) -> Result<()> {
+/// Starts the workers of these roles in this process.
+pub fn start(backend: impl Backend, roles: &[Role], process: &mut Process, config: &Config) -> Result<()> {
     let (metrics, health) = (process.metrics.clone(), process.health.clone());
     Roles { backend, metrics, health }.start(&mut process.supervisor, roles, config)
 }

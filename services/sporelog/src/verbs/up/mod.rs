@@ -4,12 +4,12 @@ mod population;
 mod status;
 
 use super::role;
-use crate::backend::{Cluster, Embedded};
+use crate::backend::{Cluster, Embedded, settings};
 use crate::process::Process;
-use crate::roles::{Role, Roles};
+use crate::roles::Role;
 use anyhow::{Result, bail};
 use embedded::folder::DataFolder;
-use embedded::log::{Log, LogOptions, PageLimit};
+use embedded::log::Log;
 use embedded::socket::AppendServer;
 use embedded::store::{STORE_FILE, Store};
 use pipeline::SystemClock;
@@ -55,7 +55,7 @@ pub async fn run(args: Args, config: Config) -> Result<ExitCode> {
     let folder = Arc::new(DataFolder::open(&config.data.dir)?);
     let topics = runtime::topics::load(config.log.topics_file.as_deref(), &config.log.profile)?;
     let clock = SystemClock::new();
-    let log = Log::open_held(folder.clone(), &topics, log_options(&config), clock)?;
+    let log = Log::open_held(folder.clone(), &topics, settings::log(&config), clock)?;
     let store = Store::open(folder.path().join(STORE_FILE))?;
     // Ingest's offsets lie in the log: a store that is new here gets every record from the start.
     log.bind(ingest::PROJECTION.name, store.id()?).await?;
@@ -63,11 +63,7 @@ pub async fn run(args: Args, config: Config) -> Result<ExitCode> {
 
     let mut process = Process::start(&config).await?;
     let backend = Embedded { log: log.clone(), store, schemas: Arc::new(codec::Schemas::embedded()?).into() };
-    Roles { backend, metrics: process.metrics.clone(), health: process.health.clone() }.start(
-        &mut process.supervisor,
-        &Role::ALL,
-        &config,
-    )?;
+    role::start(backend, &Role::ALL, &mut process, &config)?;
     if args.simulate {
         population::start(&mut process.supervisor, &config, log.clone())?;
     }
@@ -80,36 +76,4 @@ pub async fn run(args: Args, config: Config) -> Result<ExitCode> {
     appends.abort();
     ended?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// The options of the log, from the configuration.
-pub fn log_options(config: &Config) -> LogOptions {
-    let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-    let defaults = LogOptions::default();
-    // A page goes whole into a batch, so a smaller batch needs smaller pages.
-    let page = PageLimit {
-        bytes: defaults.page.bytes.min(size(config.worker.batch_max_bytes)),
-        records: defaults.page.records.min(size(config.worker.batch_max_records)),
-    };
-    LogOptions {
-        page,
-        queue_bytes: size(config.log.queue_bytes),
-        max_record_bytes: size(config.log.max_record_bytes),
-        ..defaults
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_page_is_no_larger_than_a_batch() {
-        let mut config = Config::default();
-        let page = log_options(&config).page;
-        assert!(page.records as u64 <= config.worker.batch_max_records, "{page:?}");
-        (config.worker.batch_max_records, config.worker.batch_max_bytes) = (20, 4_096);
-        let page = log_options(&config).page;
-        assert_eq!((page.records, page.bytes), (20, 4_096));
-    }
 }

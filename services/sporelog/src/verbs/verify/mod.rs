@@ -13,6 +13,7 @@ use domain::projection::PROJECTIONS;
 use domain::table::Table;
 use domain::{Projection, TopicPartition};
 use embedded::store::{Difference, Snapshot, diff};
+use pipeline::scan::digest;
 use pipeline::{LogRange, Position};
 use runtime::config::Config;
 use scratch::Scratch;
@@ -78,7 +79,7 @@ async fn verify<L: Look>(
     let mut equal = compare_accounts(projection, (&positions, &replayed), out)?;
     let folded = folded.reader()?;
     for table in projection.tables {
-        let (held, again) = (scratch::digest(&mut stored, projection, table).await?, folded.digest(projection, table)?);
+        let (held, again) = (digest(&mut stored, projection, table).await?, folded.digest(projection, table)?);
         print(out, projection, table, (held == again, "equal"), held)?;
         if held != again {
             equal = false;

@@ -2,7 +2,7 @@
 //! between two folds: what the log says up to the committed offset is there, and nothing is there that the log up to
 //! its end does not say.
 
-use super::scratch::{Scratch, copy, digest};
+use super::scratch::{Scratch, copy};
 use super::{compare_accounts, explain, held_row, print, ranges, replay, tell};
 use crate::backend::{Look, Ranges};
 use anyhow::{Context as _, Result};
@@ -10,6 +10,7 @@ use domain::digest::Digest;
 use domain::table::Table;
 use domain::{Projection, TopicPartition};
 use embedded::store::{Difference, Snapshot, missing};
+use pipeline::scan::digest;
 use pipeline::{LogRange, Position};
 use runtime::config::Config;
 use std::collections::BTreeMap;

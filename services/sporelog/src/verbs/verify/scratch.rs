@@ -3,10 +3,9 @@
 use anyhow::Result;
 use domain::Projection;
 use domain::delta::Deltas;
-use domain::digest::{Digest, LogicalRow, Merger};
 use domain::table::Table;
 use embedded::store::{Snapshot, Store, StoreConfig};
-use pipeline::{RecordStore as _, Scan, StoreError, StoredRow};
+use pipeline::{Scan, StoreError, StoredRow};
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -31,19 +30,6 @@ impl Scratch {
     }
 }
 
-/// The digest of a table (I10), streamed.
-pub async fn digest(scan: &mut impl Scan, projection: &Projection, table: &'static Table) -> Result<Digest> {
-    let (mut digest, mut merger, mut scratch) = (Digest::default(), Merger::new(table), Vec::new());
-    let mut add = |row: LogicalRow| digest.add(Digest { rows: 1, sum: row.hash(table, &mut scratch) });
-    scan.scan(projection, table, &mut |row: StoredRow| {
-        merger.push(&row.key, row.cells).into_iter().for_each(&mut add);
-        Ok(())
-    })
-    .await?;
-    merger.finish().into_iter().for_each(&mut add);
-    Ok(digest)
-}
-
 /// Copies a table into a scratch store.
 pub async fn copy(
     scan: &mut impl Scan,
@@ -52,27 +38,16 @@ pub async fn copy(
     store: &Store,
 ) -> Result<Snapshot> {
     let mut store = store.clone().with_records(projection);
-    // Both run in one task: what a page of the scan hands over is written before the next page is waited for.
-    let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
-    let scanned = async move {
-        let mut deltas = Deltas::new(projection.tables);
-        let mut take = |row: StoredRow| -> Result<(), StoreError> {
-            deltas.put(table, &row.key, row.part, row.cells);
-            if deltas.rows() >= ROWS {
-                let _ = sender.send(std::mem::replace(&mut deltas, Deltas::new(projection.tables)));
-            }
-            Ok(())
-        };
-        scan.scan(projection, table, &mut take).await?;
-        let _ = sender.send(deltas);
-        Ok::<_, StoreError>(())
-    };
-    let written = async {
-        while let Some(rows) = receiver.recv().await {
-            store.write(&rows).await?;
+    let mut deltas = Deltas::new(projection.tables);
+    // I8: written as they come, so that a table of any size is copied in the memory of one chunk.
+    let mut take = |row: StoredRow| -> Result<(), StoreError> {
+        deltas.put(table, &row.key, row.part, row.cells);
+        if deltas.rows() >= ROWS {
+            store.write_now(&std::mem::replace(&mut deltas, Deltas::new(projection.tables)))?;
         }
-        Ok::<_, StoreError>(())
+        Ok(())
     };
-    tokio::try_join!(scanned, written)?;
+    scan.scan(projection, table, &mut take).await?;
+    store.write_now(&deltas)?;
     Ok(store.reader()?)
 }

@@ -4,9 +4,9 @@
 //! change that is meant to cost more, or saves more than the tolerance, changes its baseline in the same commit.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark fails by panicking")]
-#![allow(dead_code, reason = "the input is shared with the other benchmark")]
 
-#[path = "bench/input.rs"]
+#[expect(dead_code, reason = "shared with the other benchmark, which uses all of it")]
+#[path = "../../benches/bench/input.rs"]
 mod input;
 
 use codec::{Encoder, Schemas};
