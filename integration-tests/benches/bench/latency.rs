@@ -31,7 +31,6 @@ pub fn produce(spec: &Spec, rate: f64, agents: u64) -> Measured {
         .set("acks", "all")
         .set("partitioner", "murmur2_random")
         .set("compression.type", "zstd")
-        .set("linger.ms", "2")
         .create()
         .unwrap();
     let names: BTreeMap<Topic, String> =

@@ -96,6 +96,7 @@ fn fold(events: &[Event<'_>], projection: &Projection) -> Deltas {
         deltas.set_scope(TopicPartition::new(event.kind().topic(), 0));
         black_box((projection.fold)(event, &mut deltas));
     }
+    deltas.roll_up();
     deltas.tables().iter().for_each(|table| drop(black_box(table.sorted())));
     deltas
 }

@@ -30,6 +30,8 @@ const MIRROR_US: i64 = 1_000_000;
 /// Any topic will do to see whether a broker answers, and how long it may take.
 const PROBED: &str = "sporelog.deadletter";
 const PROBE: Duration = Duration::from_millis(200);
+/// Between two hand-overs: under load the worker is woken by few large pages, not by many small ones.
+const HAND_OVER_US: i64 = 2_000;
 /// How much is gathered before it is handed over.
 const PAGE_RECORDS: usize = 16_384;
 const PAGE_BYTES: usize = 1 << 20;
@@ -50,6 +52,7 @@ struct Poller {
     cursors: BTreeMap<TopicPartition, Cursor>,
     limit: usize,
     busy_until_us: i64,
+    handed_over_us: i64,
     stalled_us: Option<i64>,
     paused: Vec<TopicPartition>,
     mirrored_us: i64,
@@ -84,6 +87,7 @@ pub(super) fn start(
         cursors: BTreeMap::new(),
         limit: config.queue_bytes / 2,
         busy_until_us: 0,
+        handed_over_us: 0,
         stalled_us: None,
         paused: Vec::new(),
         mirrored_us: 0,
@@ -161,21 +165,31 @@ impl Poller {
         }
     }
 
-    /// Blocks once, then takes what is there, and hands it over.
+    /// Blocks once, then takes what is there, and hands it over; where the last hand-over was just now, a little later.
     fn poll(&mut self) {
-        let consumer = self.consumer.clone();
         let mut wait = if self.now_us() < self.busy_until_us { BUSY_POLL } else { POLL };
+        while self.gather(wait) {
+            let early_us = HAND_OVER_US - (self.now_us() - self.handed_over_us);
+            let Some(early_us) = u64::try_from(early_us).ok().filter(|us| *us > 0) else { break };
+            wait = Duration::from_micros(early_us);
+        }
+        self.hand_over();
+    }
+
+    /// Blocks once, then takes what is there. Whether there was something, and may be more.
+    fn gather(&mut self, mut wait: Duration) -> bool {
+        let (consumer, mut found) = (self.consumer.clone(), false);
         while let Some(polled) = consumer.poll(wait) {
             match polled {
                 Ok(message) => self.take(&message),
                 Err(error) => self.failed(&error),
             }
             if self.gather.is_full(PAGE_BYTES.min(self.limit), PAGE_RECORDS) {
-                break;
+                return false;
             }
-            wait = Duration::ZERO;
+            (found, wait) = (true, Duration::ZERO);
         }
-        self.hand_over();
+        found
     }
 
     fn take(&mut self, message: &BorrowedMessage<'_>) {
@@ -191,6 +205,7 @@ impl Poller {
         if pages.is_empty() {
             return;
         }
+        self.handed_over_us = self.now_us();
         let fetched: Vec<Fetched> = pages.into_iter().filter_map(|page| self.complete(page)).collect();
         let mut state = self.shared.state();
         for fetched in fetched {
