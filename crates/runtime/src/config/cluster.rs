@@ -25,7 +25,7 @@ pub struct KafkaSection {
     #[schemars(range(min = 65_536, max = 2_147_483_647_u64))]
     pub queue_bytes: u64,
     /// How long the brokers may take to acknowledge a record before the producer gives its batch back to be retried.
-    #[schemars(range(min = 100))]
+    #[schemars(range(min = 100, max = 3_600_000))]
     pub delivery_timeout_ms: u64,
 }
 
