@@ -94,7 +94,7 @@ const PLACED: &str = "all producers must place a key by murmur2, or the order of
 const MEMBER: &str = "members give partitions up one by one, after they were flushed; this needs the classic protocol \
                       with the cooperative assignor, and its timeouts follow from kafka.session_timeout_ms";
 const SESSION: &str = "kafka.session_timeout_ms sets it, and the times that must fit to it";
-const INSTANCE: &str = "each worker needs a name of its own, and a process has several";
+const INSTANCE: &str = "kafka.group_instance_id sets it, for each worker of the process another one";
 const GROUP: &str =
     "a group is named after its projection, behind kafka.topic_prefix, and its offsets count under that name";
 const BROKERS: &str = "kafka.bootstrap sets it";

@@ -70,7 +70,7 @@ fn advice(code: Code) -> Option<&'static str> {
             "the group has members of another kind: stop those, or use another kafka.topic_prefix"
         }
         Code::FencedInstanceId => {
-            "another worker has joined under the same name: stop one of the two, and start this one again"
+            "another process has the same kafka.group_instance_id: give each process its own, and start this one again"
         }
         Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::LogTruncation => {
             "records that were not read yet are gone from the log. Restore them from its archive, or rebuild the \
