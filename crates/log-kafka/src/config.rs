@@ -58,7 +58,10 @@ pub enum ConfigError {
     #[error("no broker is named: set kafka.bootstrap to host:port of one or more brokers")]
     NoBootstrap,
     /// A property that must stay as it is.
-    #[error("the property `{name}` cannot be set: {why}; remove it from kafka.properties")]
+    #[error(
+        "the property `{name}` cannot be set: {why}; remove it from kafka.properties, or from the file of \
+         kafka.properties_file"
+    )]
     Guarded {
         /// The property.
         name: String,
@@ -90,7 +93,14 @@ const DURABLE: &str = "a record is published when all replicas in sync have it, 
 const PLACED: &str = "all producers must place a key by murmur2, or the order of its records is lost";
 const MEMBER: &str = "members give partitions up one by one, after they were flushed; this needs the classic protocol \
                       with the cooperative assignor, and its timeouts follow from kafka.session_timeout_ms";
-const SETTING: &str = "it has a setting of its own in the section kafka";
+const SESSION: &str = "kafka.session_timeout_ms sets it, and the times that must fit to it";
+const INSTANCE: &str = "kafka.group_instance_id sets it, for each worker of the process another one";
+const GROUP: &str =
+    "a group is named after its projection, behind kafka.topic_prefix, and its offsets count under that name";
+const BROKERS: &str = "kafka.bootstrap sets it";
+const CLIENT: &str = "each worker is shown under a name of its own";
+const SIZE: &str = "log.max_record_bytes sets it, for all clients alike";
+const DELIVERY: &str = "kafka.delivery_timeout_ms sets it";
 const COMMITTED: &str = "records of aborted transactions must never be read";
 const BOUNDED: &str = "memory is bounded by kafka.queue_bytes, and queues that nobody reads must not fill";
 
@@ -118,15 +128,15 @@ const GUARDED: &[(&str, &str)] = &[
     ("partition.assignment.strategy", MEMBER),
     ("heartbeat.interval.ms", MEMBER),
     ("max.poll.interval.ms", MEMBER),
-    ("session.timeout.ms", SETTING),
-    ("group.instance.id", SETTING),
-    ("group.id", SETTING),
-    ("bootstrap.servers", SETTING),
-    ("metadata.broker.list", SETTING),
-    ("client.id", SETTING),
-    ("message.max.bytes", SETTING),
-    ("message.timeout.ms", SETTING),
-    ("delivery.timeout.ms", SETTING),
+    ("session.timeout.ms", SESSION),
+    ("group.instance.id", INSTANCE),
+    ("group.id", GROUP),
+    ("bootstrap.servers", BROKERS),
+    ("metadata.broker.list", BROKERS),
+    ("client.id", CLIENT),
+    ("message.max.bytes", SIZE),
+    ("message.timeout.ms", DELIVERY),
+    ("delivery.timeout.ms", DELIVERY),
     ("isolation.level", COMMITTED),
     ("enable.partition.eof", BOUNDED),
     ("statistics.interval.ms", BOUNDED),
@@ -157,12 +167,18 @@ impl KafkaConfig {
         };
         let (session, queue, record) = (self.session_timeout_ms, self.queue_bytes as u64, self.max_record_bytes as u64);
         bounds("kafka.session_timeout_ms", session, (1_000..=1_800_000).contains(&session), "1000 to 1800000")?;
-        bounds("kafka.queue_bytes", queue, (65_536..=2 << 30).contains(&queue), "65536 to 2147483648")?;
-        bounds("kafka.max_record_bytes", record, (1_024..=64 << 20).contains(&record), "1024 to 67108864")?;
+        bounds("kafka.queue_bytes", queue, (65_536..2 << 30).contains(&queue), "65536 to 2147483647")?;
+        bounds("log.max_record_bytes", record, (1_024..=64 << 20).contains(&record), "1024 to 67108864")?;
         let delivery = self.delivery_timeout_ms;
         bounds("kafka.delivery_timeout_ms", delivery, (100..=3_600_000).contains(&delivery), "100 to 3600000")?;
         let request = self.request_timeout_ms;
-        bounds("kafka.request_timeout_ms", request, (100..=300_000).contains(&request), "100 to 300000")
+        // No option sets it: only who builds the client can.
+        bounds(
+            "the timeout of requests to the brokers, in milliseconds,",
+            request,
+            (100..=300_000).contains(&request),
+            "100 to 300000",
+        )
     }
 
     /// How long a member may take to flush revoked partitions before they go without it: others of the group wait.
@@ -292,5 +308,7 @@ mod tests {
         assert_eq!(KafkaConfig::default().check(), Err(ConfigError::NoBootstrap));
         let config = KafkaConfig { session_timeout_ms: 10, ..with("a", "b") };
         assert!(config.check().unwrap_err().to_string().contains("kafka.session_timeout_ms is 10"));
+        let config = KafkaConfig { max_record_bytes: 10, ..with("a", "b") };
+        assert!(config.check().unwrap_err().to_string().contains("log.max_record_bytes is 10"));
     }
 }

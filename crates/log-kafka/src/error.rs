@@ -70,14 +70,14 @@ fn advice(code: Code) -> Option<&'static str> {
             "the group has members of another kind: stop those, or use another kafka.topic_prefix"
         }
         Code::FencedInstanceId => {
-            "another process has the same kafka.group_instance_id: give each worker its own, and start this one again"
+            "another process has the same kafka.group_instance_id: give each process its own, and start this one again"
         }
         Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::LogTruncation => {
             "records that were not read yet are gone from the log. Restore them from its archive, or rebuild the \
              projection from what the log holds: a worker never resets a position by itself"
         }
         Code::MessageSizeTooLarge | Code::MessageBatchTooLarge => {
-            "it is larger than the topic's max.message.bytes or kafka.max_record_bytes allow"
+            "it is larger than the topic's max.message.bytes or log.max_record_bytes allow"
         }
         _ => return None,
     })

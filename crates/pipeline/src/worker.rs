@@ -314,7 +314,8 @@ impl<S: Source, P: Publisher, R: RowStore, C: Clock, O: Observer> Worker<S, P, R
     }
 }
 
-enum StartError {
+/// Why a partition was not taken up.
+pub(crate) enum StartError {
     Log(LogError),
     Worker(WorkerError),
 }

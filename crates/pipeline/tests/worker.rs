@@ -7,11 +7,12 @@ mod support;
 
 use domain::Topic;
 use domain::cell::Cell;
+use domain::fold::records::RECORDS;
 use domain::fold::views::VIEWS;
-use pipeline::{Observer, Step, StoreError, WorkerError};
+use pipeline::{LogError, Observer, Step, StoreError, WorkerError};
 use std::cell::{Cell as StdCell, RefCell};
 use std::rc::Rc;
-use support::{Stage, local};
+use support::{Running, Stage, local};
 use testkit::events::{Events, START_US};
 
 /// I7: a store that refuses one record in ten thousand costs one dead letter, and nothing else.
@@ -63,6 +64,56 @@ fn an_outage_is_waited_out() {
         assert_eq!(stage.store.counts().applied, 500);
         assert!(stage.log.records(Topic::DeadLetter).is_empty());
         assert!((10..200).contains(&tries.get()), "backs off, up to a bound: {} tries", tries.get());
+    });
+}
+
+/// A stage whose next seeks fail, and a worker of either loop that is given everything.
+fn seeking(ingest: bool, faults: impl IntoIterator<Item = LogError>) -> (Stage, Running) {
+    let mut stage = Stage::new(1);
+    stage.interactions(0, 50);
+    faults.into_iter().for_each(|error| stage.log.fail_seek(error));
+    let worker = if ingest { stage.start_ingest(stage.store.clone()) } else { stage.start(&VIEWS) };
+    stage.assign_all(&worker, if ingest { &RECORDS } else { &VIEWS });
+    (stage, worker)
+}
+
+/// I7: a log that is away between an assignment and the first fetch is waited for, by either loop.
+#[test]
+fn a_seek_is_tried_again_while_the_log_is_away() {
+    local(async {
+        for ingest in [false, true] {
+            let away = |_| LogError::Unavailable("no coordinator".to_owned());
+            let (stage, worker) = seeking(ingest, (0..20).map(away));
+            let ended = || worker.task.is_finished();
+            stage.until(|| ended() || if ingest { written(&stage) } else { stage.store.counts().total() == 50 }).await;
+            worker.stop().await.unwrap();
+        }
+    });
+}
+
+/// Whether ingest has written the interactions, each from both sides.
+fn written(stage: &Stage) -> bool {
+    stage.store.rows("interactions") == 2 * 50
+}
+
+/// A partition that went elsewhere meanwhile is left alone; an error that waiting cannot mend ends either loop.
+#[test]
+fn a_seek_that_cannot_help_is_not_tried_again() {
+    local(async {
+        for ingest in [false, true] {
+            let topics = if ingest { RECORDS.topics } else { VIEWS.topics };
+            let tps = testkit::MemLog::new(testkit::ManualClock::new(START_US), 1).partitions(topics);
+            let (stage, worker) = seeking(ingest, tps.iter().map(|tp| LogError::NotOwner(*tp)));
+            for _ in 0..1_000 {
+                tokio::task::yield_now().await;
+            }
+            worker.stop().await.unwrap();
+            assert!(stage.store.counts().total() == 0 && !written(&stage));
+
+            let (_stage, worker) = seeking(ingest, [LogError::Fatal("the offset is gone".to_owned())]);
+            let error = worker.task.await.unwrap().unwrap_err();
+            assert!(matches!(&error, WorkerError::Log(text) if text == "the offset is gone"), "{error}");
+        }
     });
 }
 

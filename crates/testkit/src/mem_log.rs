@@ -25,6 +25,7 @@ struct State {
     next_member: u64,
     publish_faults: VecDeque<LogError>,
     poll_faults: VecDeque<LogError>,
+    seek_faults: VecDeque<LogError>,
 }
 
 #[derive(Debug, Default)]
@@ -77,6 +78,11 @@ impl MemLog {
     /// Lets the next poll of any member fail like this.
     pub fn fail_poll(&self, error: LogError) {
         self.state.borrow_mut().poll_faults.push_back(error);
+    }
+
+    /// Lets the next seek of any member fail like this.
+    pub fn fail_seek(&self, error: LogError) {
+        self.state.borrow_mut().seek_faults.push_back(error);
     }
 
     /// Lets the next publish fail like this.
@@ -210,6 +216,9 @@ impl Source for MemSource {
     }
 
     async fn seek(&mut self, tp: TopicPartition, offset: i64) -> Result<(), LogError> {
+        if let Some(error) = self.log.state.borrow_mut().seek_faults.pop_front() {
+            return Err(error);
+        }
         self.cursors.insert(tp, offset);
         Ok(())
     }

@@ -1,4 +1,5 @@
 //! `docs/invariants.md`: every invariant names a test file that cites it, or the page says that it is not built yet.
+//! The functions that the page names are in the files that it names them in.
 
 use crate::{assert_none, root};
 use std::fs;
@@ -27,6 +28,26 @@ fn cites(text: &str, number: usize) -> bool {
     })
 }
 
+/// The functions that a line names, with their file: "`a_test`, `another` in `crate/tests/file.rs`".
+fn functions(line: &str) -> Vec<(&str, &str)> {
+    let is_name = |code: &str| code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    let (mut named, mut functions, mut prose) = (Vec::new(), Vec::new(), "");
+    for (ix, part) in line.split('`').enumerate() {
+        if ix % 2 == 0 {
+            prose = part;
+            if part.contains([';', '|']) {
+                named.clear();
+            }
+        } else if is_name(part) {
+            named.push(part);
+        } else if part.ends_with(".rs") {
+            let of_file = prose.split_whitespace().next_back() == Some("in");
+            functions.extend(named.drain(..).filter(|_| of_file).map(|name| (name, part)));
+        }
+    }
+    functions
+}
+
 fn is_test(text: &str) -> bool {
     ["#[test]", "proptest!", "::test]", "#[test_"].iter().any(|mark| text.contains(mark))
 }
@@ -40,10 +61,16 @@ fn complaints(page: &str, read: impl Fn(&str) -> Option<String>) -> Vec<String> 
         current = begins(line).or(current.filter(|_| !line.starts_with("## ")));
         let Some(number) = current else { continue };
         held[number] |= line.contains(NOT_YET);
+        let read = |path: &str| FOLDERS.iter().find_map(|folder| read(&format!("{folder}{path}")));
+        for (name, path) in functions(line) {
+            if read(path).is_some_and(|text| !text.contains(&format!("fn {name}("))) {
+                complaints.push(format!("{PAGE}: I{number} names {name} in {path}, which has no `fn {name}`"));
+            }
+        }
         let in_path = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
         for path in line.split(|c| !in_path(c)).filter(|word| word.ends_with(".rs") && word.contains('/')) {
             let path = path.trim_start_matches("../");
-            match FOLDERS.iter().find_map(|folder| read(&format!("{folder}{path}"))) {
+            match read(path) {
                 None => complaints.push(format!("{PAGE}: I{number} names {path}, which is not there")),
                 Some(text) => held[number] |= is_test(&text) && cites(&text, number),
             }
@@ -84,4 +111,19 @@ fn an_invariant_without_a_test_is_found() {
     assert!(found[0].contains("I3 names no test") && found[1].contains("I4 names no test"), "{found:#?}");
     assert_none(&complaints(&page("declared; not built yet", "tests/all.rs"), read));
     assert!(complaints(&page("tests/gone.rs", "tests/all.rs"), read)[0].contains("tests/gone.rs, which is not there"));
+}
+
+#[test]
+fn a_function_that_is_not_in_its_file_is_found() {
+    let line = "| **I3** | `a_metric` | `first`, and `the_second` in `tests/a.rs`, as `one_more` does; `tests/b.rs` |";
+    assert_eq!(functions(line), [("first", "tests/a.rs"), ("the_second", "tests/a.rs")]);
+    let read = |path: &str| {
+        let text: String =
+            (1..=INVARIANTS).map(|number| format!("// I{number}.\n#[test]\nfn i{number}() {{}}\n")).collect();
+        path.starts_with("tests/").then_some(text)
+    };
+    let page: String = (1..=INVARIANTS).map(|number| format!("- I{number}: `i{number}` in `tests/a.rs`\n")).collect();
+    assert_none(&complaints(&page, read));
+    let found = complaints(&page.replace("`i3`", "`i33`"), read);
+    assert!(found.len() == 1 && found[0].contains("I3 names i33 in tests/a.rs"), "{found:#?}");
 }

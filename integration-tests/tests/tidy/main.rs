@@ -1,4 +1,5 @@
-//! The shape of the repository: direction of dependencies, module docs, lengths, and that every invariant has a test.
+//! The shape of the repository: direction of dependencies, module docs, lengths, that every invariant has a test, and
+//! that every setting that is named exists.
 //!
 //! Each rule is a pure function from text to complaints; a complaint names the file and the rule. Each is shown to
 //! bite on a made-up input, beside being held against the repository as it is.
@@ -7,6 +8,7 @@
 
 mod dependencies;
 mod invariants;
+mod settings;
 mod sources;
 
 use std::fs;

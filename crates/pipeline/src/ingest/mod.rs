@@ -17,7 +17,7 @@ use crate::ports::{Clock, GroupOffset, Polled, Publisher, RecordStore, Source};
 use crate::position::Position;
 use crate::record::Page;
 use crate::schemas::SchemaBook;
-use crate::worker::WorkerError;
+use crate::worker::{StartError, WorkerError};
 use domain::delta::Deltas;
 use domain::{Projection, TopicPartition};
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -170,16 +170,21 @@ impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Obs
     }
 
     async fn start(&mut self, tp: TopicPartition, held: Option<&GroupOffset>) -> Result<(), WorkerError> {
-        let range = loop {
-            match self.source.range(tp).await {
-                Ok(range) => break range,
-                Err(LogError::NotOwner(_)) => return Ok(()),
-                Err(error) => self.env.wait_for_log(error).await?,
+        // I7: a log that is away is waited for, whichever question it does not answer.
+        loop {
+            match self.seek(tp, held).await {
+                Ok(()) | Err(StartError::Log(LogError::NotOwner(_))) => return Ok(()),
+                Err(StartError::Worker(error)) => return Err(error),
+                Err(StartError::Log(error)) => self.env.wait_for_log(error).await?,
             }
             if self.env.cancel.is_cancelled() {
                 return Ok(());
             }
-        };
+        }
+    }
+
+    async fn seek(&mut self, tp: TopicPartition, held: Option<&GroupOffset>) -> Result<(), StartError> {
+        let range = self.source.range(tp).await?;
         let position = match held {
             None => Position::start(tp, range.start),
             Some(offset) => Position::from_metadata(tp, offset.next_offset, &offset.metadata)
@@ -188,13 +193,10 @@ impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Obs
         let (start, end) = (range.start, range.end);
         if position.next_offset < start || position.next_offset > end {
             let projection = self.env.projection;
-            return Err(WorkerError::OutOfRange { projection, tp, position: position.next_offset, start, end });
+            let position = position.next_offset;
+            return Err(StartError::Worker(WorkerError::OutOfRange { projection, tp, position, start, end }));
         }
-        match self.source.seek(tp, position.next_offset).await {
-            Ok(()) => {}
-            Err(LogError::NotOwner(_)) => return Ok(()),
-            Err(error) => return Err(WorkerError::Log(error.to_string())),
-        }
+        self.source.seek(tp, position.next_offset).await?;
         self.ledger.own(position);
         self.fetched.insert(tp, position.next_offset);
         self.log_ends.insert(tp, end);

@@ -18,6 +18,9 @@ pub struct KafkaSection {
     pub properties: String,
     /// A file with further such properties, for those that are secret.
     pub properties_file: Option<PathBuf>,
+    /// A name of this process that stays the same over restarts (static membership), unlike that of any other process of
+    /// the pipeline: its workers' partitions wait for it for a session timeout, also where it was stopped for good.
+    pub group_instance_id: Option<String>,
     /// How long a worker may be silent before its partitions go to another one.
     #[schemars(range(min = 1000, max = 1_800_000))]
     pub session_timeout_ms: u64,
@@ -25,7 +28,7 @@ pub struct KafkaSection {
     #[schemars(range(min = 65_536, max = 2_147_483_647_u64))]
     pub queue_bytes: u64,
     /// How long the brokers may take to acknowledge a record before the producer gives its batch back to be retried.
-    #[schemars(range(min = 100))]
+    #[schemars(range(min = 100, max = 3_600_000))]
     pub delivery_timeout_ms: u64,
 }
 
@@ -37,6 +40,7 @@ impl Default for KafkaSection {
             topic_prefix: String::new(),
             properties: String::new(),
             properties_file: None,
+            group_instance_id: None,
             session_timeout_ms: 45_000,
             queue_bytes: 16 << 20,
             delivery_timeout_ms: 30_000,

@@ -133,12 +133,16 @@ fn the_page_is_made_from_the_code() {
 /// I3: what a zombie runs must end before its partitions are another's.
 #[test]
 fn a_statement_may_not_outlive_the_session() {
-    let text =
-        "[kafka]\nbootstrap = \"k:9092\"\nsession_timeout_ms = 10000\n[postgres]\nstatement_timeout_ms = 10000\n";
-    let (_dir, layers) = with_file(text);
-    let refused = refusal(&layers);
-    assert!(refused.contains("postgres.statement_timeout_ms"), "{refused}");
-    assert!(refused.contains("kafka.session_timeout_ms (10000)"), "{refused}");
+    let (_dir, mut layers) = with_file("[kafka]\nbootstrap = \"k:9092\"\nsession_timeout_ms = 10000\n");
+    for key in ["statement_timeout_ms", "idle_in_transaction_timeout_ms"] {
+        layers.set("postgres.statement_timeout_ms", "9999", "--set");
+        layers.set("postgres.idle_in_transaction_timeout_ms", "9999", "--set");
+        load(&layers).unwrap();
+        layers.set(&format!("postgres.{key}"), "10000", "--set");
+        let refused = refusal(&layers);
+        assert!(refused.contains(&format!("postgres.{key}")), "{refused}");
+        assert!(refused.contains("kafka.session_timeout_ms (10000)"), "{refused}");
+    }
 }
 
 #[test]

@@ -145,9 +145,7 @@ impl Backend for Cluster {
     }
 
     fn source(&self, projection: &'static Projection, member: &str) -> Result<KafkaSource, BoxError> {
-        let client_id = format!("sporelog-{member}");
-        let kafka = KafkaConfig { client_id, ..self.kafka.clone() };
-        Ok(KafkaSource::join(&kafka, projection.name, projection.topics)?)
+        Ok(KafkaSource::join(&settings::member(&self.kafka, member), projection.name, projection.topics)?)
     }
 
     fn publisher(&self) -> Result<KafkaPublisher, BoxError> {

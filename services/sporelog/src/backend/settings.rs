@@ -43,12 +43,22 @@ pub fn kafka(config: &Config) -> Result<Option<KafkaConfig>> {
         bootstrap,
         topic_prefix: kafka.topic_prefix.clone(),
         properties,
+        group_instance_id: kafka.group_instance_id.clone().filter(|name| !name.is_empty()),
         session_timeout_ms: kafka.session_timeout_ms,
         queue_bytes: size(kafka.queue_bytes),
         max_record_bytes: size(config.log.max_record_bytes),
         delivery_timeout_ms: kafka.delivery_timeout_ms,
         ..KafkaConfig::default()
     }))
+}
+
+/// What one worker of the process sets of it: each has a name of its own, in the brokers' logs and in its group.
+pub fn member(kafka: &KafkaConfig, member: &str) -> KafkaConfig {
+    KafkaConfig {
+        client_id: format!("sporelog-{member}"),
+        group_instance_id: kafka.group_instance_id.as_ref().map(|process| format!("{process}-{member}")),
+        ..kafka.clone()
+    }
 }
 
 /// `name=value` lines; empty ones and those that begin with `#` are left out.
@@ -147,6 +157,18 @@ mod tests {
         assert_eq!(kafka(&config).unwrap().unwrap().bootstrap, "k:9092");
         assert!(postgres(&config).unwrap_err().to_string().contains("postgres.url is not set"));
         assert!(scylla(&config).unwrap_err().to_string().contains("scylla.nodes is not set"));
+    }
+
+    #[test]
+    fn every_worker_of_a_process_has_a_name_of_its_own() {
+        let mut config = Config::default();
+        config.kafka.bootstrap = Some("k:9092".to_owned());
+        config.kafka.group_instance_id = Some("node7".to_owned());
+        let process = kafka(&config).unwrap().unwrap();
+        let names = ["projector-0", "projector-1"].map(|name| member(&process, name).group_instance_id.unwrap());
+        assert_eq!(names, ["node7-projector-0", "node7-projector-1"]);
+        config.kafka.group_instance_id = Some(String::new());
+        assert_eq!(member(&kafka(&config).unwrap().unwrap(), "projector-0").group_instance_id, None);
     }
 
     #[test]

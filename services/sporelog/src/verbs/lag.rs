@@ -7,6 +7,7 @@ use domain::projection::PROJECTIONS;
 use domain::{Projection, TopicPartition};
 use pipeline::Position;
 use runtime::config::Config;
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -54,6 +55,9 @@ impl Line {
     }
 }
 
+/// Where the log ended when the waiting began. Partitions go by name: what appears meanwhile moves none of the others.
+type Ends = BTreeMap<(&'static str, TopicPartition), i64>;
+
 /// Prints how far each partition is behind.
 pub async fn run(args: Args, config: Config) -> Result<ExitCode> {
     match Cluster::configured(&config)? {
@@ -65,7 +69,7 @@ pub async fn run(args: Args, config: Config) -> Result<ExitCode> {
 async fn answer<L: Look>(args: Args, look: &L) -> Result<ExitCode> {
     let mut lines = lines(look, None).await?;
     if let Some(seconds) = args.wait {
-        let ends: Vec<i64> = lines.iter().map(|line| line.end).collect();
+        let ends = ends(&lines);
         let waited = async {
             while lines.iter().any(|line| line.behind() > 0) {
                 tokio::time::sleep(LOOK_AGAIN).await;
@@ -83,8 +87,13 @@ async fn answer<L: Look>(args: Args, look: &L) -> Result<ExitCode> {
     Ok(if behind == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Every partition of every projection, in a fixed order; `ends` holds still what counts as the log's end.
-async fn lines<L: Look>(look: &L, ends: Option<&[i64]>) -> Result<Vec<Line>> {
+fn ends(lines: &[Line]) -> Ends {
+    lines.iter().map(|line| ((line.projection, line.tp), line.end)).collect()
+}
+
+/// Every partition of every projection, in a fixed order; `ends` holds still what counts as the log's end, and what
+/// it does not name was not in the log then.
+async fn lines<L: Look>(look: &L, ends: Option<&Ends>) -> Result<Vec<Line>> {
     let mut lines = Vec::new();
     for projection in PROJECTIONS {
         let tps = look.partitions(projection.topics).await?;
@@ -94,7 +103,10 @@ async fn lines<L: Look>(look: &L, ends: Option<&[i64]>) -> Result<Vec<Line>> {
             let range = ranges.get(&tp).with_context(|| format!("{tp} is gone from the log"))?;
             let held = positions.iter().find(|position| position.tp == tp).copied();
             let position = held.unwrap_or(Position::start(tp, range.start));
-            let end = ends.and_then(|ends| ends.get(lines.len())).map_or(range.end, |end| (*end).min(range.end));
+            let end = match ends {
+                None => range.end,
+                Some(ends) => ends.get(&(projection.name, tp)).map_or(range.start, |end| (*end).min(range.end)),
+            };
             let end = end.max(position.next_offset);
             lines.push(Line { projection: projection.name, tp, position, end });
         }
@@ -127,4 +139,51 @@ fn print(lines: &[Line], args: &Args, out: &mut impl Write) -> Result<()> {
         ])?;
     }
     answer.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::Topic;
+    use domain::topics::TopicSpec;
+    use embedded::log::Log;
+    use embedded::store::{STORE_FILE, Store};
+    use pipeline::OutRecord;
+
+    fn open(dir: &std::path::Path, topics: &[Topic]) -> Log {
+        let spec = |topic: &Topic| {
+            let (configs, events) = Default::default();
+            TopicSpec { topic: *topic, partitions: 1, replication: 1, configs, events }
+        };
+        Log::open(dir, &topics.iter().map(spec).collect::<Vec<_>>()).unwrap()
+    }
+
+    async fn append(log: &Log, topic: Topic, records: usize) {
+        let record = OutRecord { topic, key: b"k".to_vec(), value: b"v".to_vec(), headers: Default::default() };
+        log.append(vec![record; records]).await.unwrap();
+    }
+
+    /// What is waited for is what the log held at the start, also where a topic is made meanwhile.
+    #[tokio::test]
+    async fn ends_are_held_by_partition() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path().join(STORE_FILE)).unwrap();
+        let log = open(dir.path(), &[Topic::SacredMessages]);
+        append(&log, Topic::SacredMessages, 3).await;
+        let folder = Folder::new(dir.path().to_owned()).unwrap();
+        let held = ends(&lines(&folder, None).await.unwrap());
+        drop(log);
+        let log = open(dir.path(), &[Topic::SporeCreated, Topic::SacredMessages]);
+        append(&log, Topic::SporeCreated, 5).await;
+        append(&log, Topic::SacredMessages, 1).await;
+        let behind = |lines: Vec<Line>, topic| -> Vec<i64> {
+            lines.iter().filter(|line| line.tp.topic == topic).map(Line::behind).collect()
+        };
+        let n = PROJECTIONS.len();
+        for (topic, then, now) in [(Topic::SacredMessages, 3, 4), (Topic::SporeCreated, 0, 5)] {
+            assert_eq!(behind(lines(&folder, Some(&held)).await.unwrap(), topic), vec![then; n], "{topic}");
+            assert_eq!(behind(lines(&folder, None).await.unwrap(), topic), vec![now; n], "{topic}");
+        }
+        drop((log, store));
+    }
 }
