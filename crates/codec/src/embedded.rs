@@ -6,10 +6,13 @@ use domain::event::EventKind;
 use serde_avro_fast::Schema;
 
 use crate::SchemaError;
+use crate::shape::Shape;
 
 /// A schema of this build, as text.
 struct Source {
     kind: EventKind,
+    #[cfg(test)]
+    example: &'static str,
     current: &'static str,
     frozen: &'static [(u32, &'static str)],
 }
@@ -18,6 +21,8 @@ macro_rules! sources {
     ($($kind:ident $file:literal [$($version:literal)*];)*) => {
         &[$(Source {
             kind: EventKind::$kind,
+            #[cfg(test)]
+            example: include_str!(concat!("../../../schemas/examples/", $file, ".json")),
             current: include_str!(concat!("../../../schemas/", $file, ".avsc")),
             frozen: &[$((
                 $version,
@@ -59,6 +64,8 @@ pub(crate) struct WriterSchema {
     pub(crate) kind: EventKind,
     pub(crate) schema: Schema,
     pub(crate) fingerprint: u64,
+    /// Of this build's current schema, whose fields lie as those of our structs do.
+    pub(crate) shape: Option<Shape>,
 }
 
 impl WriterSchema {
@@ -67,7 +74,7 @@ impl WriterSchema {
             SchemaError::Invalid { name: kind.name().to_owned(), detail: error.to_string() }
         })?;
         let fingerprint = u64::from_le_bytes(*schema.rabin_fingerprint());
-        Ok(Self { kind, schema, fingerprint })
+        Ok(Self { kind, schema, fingerprint, shape: None })
     }
 }
 
@@ -84,7 +91,8 @@ impl Embedded {
     fn parse() -> Result<Self, SchemaError> {
         let mut embedded = Self { current: Vec::new(), older: Vec::new() };
         for source in SOURCES {
-            let current = WriterSchema::parse(source.kind, source.current)?;
+            let mut current = WriterSchema::parse(source.kind, source.current)?;
+            current.shape = Shape::of(source.current);
             for (_, text) in source.frozen {
                 let frozen = WriterSchema::parse(source.kind, text)?;
                 let known = |schema: &WriterSchema| schema.fingerprint == frozen.fingerprint;
@@ -101,6 +109,12 @@ impl Embedded {
     #[must_use]
     pub fn text(&self, kind: EventKind) -> &'static str {
         SOURCES[kind as usize].current
+    }
+
+    /// The example of a kind, as JSON.
+    #[cfg(test)]
+    pub(crate) fn example(&self, kind: EventKind) -> &'static str {
+        SOURCES[kind as usize].example
     }
 
     /// The frozen versions of a kind, oldest first, as text.

@@ -14,7 +14,9 @@ mod error;
 pub mod frame;
 mod ids;
 mod json;
+mod positional;
 mod schemas;
+mod shape;
 
 pub use embedded::{Embedded, embedded};
 pub use encode::Encoder;

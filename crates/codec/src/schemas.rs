@@ -3,20 +3,20 @@
 use std::io::BufRead;
 
 use domain::event::{Event, EventKind};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_avro_fast::de::read::SliceRead;
-use serde_avro_fast::de::{DeError, DeserializerConfig, DeserializerState};
+use serde_avro_fast::de::{DeserializerConfig, DeserializerState};
 
 use crate::embedded::{Embedded, WriterSchema, embedded};
 use crate::frame::{self, Header};
 use crate::ids::{Ids, Registered};
-use crate::{DecodeError, SchemaError};
+use crate::{DecodeError, SchemaError, positional};
 
 /// The largest value that is decoded, unless told otherwise: 4 MiB.
 pub const DEFAULT_MAX_LEN: usize = 4 << 20;
 
 /// Most elements of one array or map. Validity allows 10,000; what lies between gets an error that names its field.
-const MAX_SEQ_LEN: usize = 100_000;
+pub(crate) const MAX_SEQ_LEN: usize = 100_000;
 /// Deepest nesting of our schemas, with room.
 const MAX_DEPTH: usize = 16;
 
@@ -134,11 +134,22 @@ impl Schemas {
 }
 
 fn decode_datum<'a>(writer: &WriterSchema, datum: &'a [u8]) -> Result<Event<'a>, DecodeError> {
+    // An event is large: what wraps it anew copies it.
+    if let Some(shape) = &writer.shape
+        && let Ok(event) = positional::decode(writer.kind, shape, datum)
+    {
+        return Ok(event);
+    }
+    decode_by_name(writer, datum)
+}
+
+/// With any schema: fields that we lack are skipped, those that the writer lacked are defaults.
+pub(crate) fn decode_by_name<'a>(writer: &WriterSchema, datum: &'a [u8]) -> Result<Event<'a>, DecodeError> {
     let mut config = DeserializerConfig::new(&writer.schema);
     config.max_seq_size = MAX_SEQ_LEN;
     config.allowed_depth = MAX_DEPTH;
     let mut state = DeserializerState::with_config(SliceRead::new(datum), config);
-    let event = event(writer.kind, &mut state)
+    let event = event(writer.kind, state.deserializer())
         .map_err(|error| DecodeError::Malformed { event: writer.kind, detail: error.to_string() })?;
     match state.into_reader().fill_buf().map_or(0, <[u8]>::len) {
         0 => Ok(event),
@@ -148,11 +159,8 @@ fn decode_datum<'a>(writer: &WriterSchema, datum: &'a [u8]) -> Result<Event<'a>,
 
 macro_rules! decode_kinds {
     ($($kind:ident)*) => {
-        fn event<'a>(
-            kind: EventKind,
-            state: &mut DeserializerState<'_, SliceRead<'a>>,
-        ) -> Result<Event<'a>, DeError> {
-            let from = state.deserializer();
+        /// The event of that kind that lies ahead.
+        pub(crate) fn event<'a, D: Deserializer<'a>>(kind: EventKind, from: D) -> Result<Event<'a>, D::Error> {
             match kind {
                 $(EventKind::$kind => domain::event::$kind::deserialize(from).map(Event::$kind),)*
             }

@@ -89,6 +89,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Text<'de>, A::Error> {
                 Sealed::deserialize(MapAccessDeserializer::new(map)).map(Text::Sealed)
             }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Text<'de>, A::Error> {
+                Sealed::deserialize(SeqAccessDeserializer::new(seq)).map(Text::Sealed)
+            }
         }
         from.deserialize_any(TextVisitor)
     }
