@@ -141,26 +141,35 @@ pub enum KeyPart<'a> {
     Uuid(Uuid),
 }
 
+/// Takes the bytes of the next column off the front of a key, as they lie there, a text without its end; `None` where
+/// the bytes are not of that column's form.
+pub fn take_key_bytes<'a>(ty: KeyType, key: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (part, rest) = match ty {
+        KeyType::Text => {
+            let (part, rest) = key.split_at(memchr::memchr(0, key)?);
+            (part, &rest[1..])
+        }
+        KeyType::Int | KeyType::TimeUs => key.split_at_checked(8)?,
+        KeyType::Uuid => key.split_at_checked(16)?,
+    };
+    *key = rest;
+    Some(part)
+}
+
 /// Takes the next column off the front of a key; `None` where the bytes are not of that column's form.
 pub fn take_key_part<'a>(ty: KeyType, key: &mut &'a [u8]) -> Option<KeyPart<'a>> {
-    match ty {
-        KeyType::Text => {
-            let end = key.iter().position(|byte| *byte == 0)?;
-            let text = std::str::from_utf8(&key[..end]).ok()?;
-            *key = &key[end + 1..];
-            Some(KeyPart::Text(text))
-        }
-        KeyType::Int | KeyType::TimeUs => {
-            let (head, tail) = key.split_first_chunk::<8>()?;
-            *key = tail;
-            Some(KeyPart::Int(int_of(*head)))
-        }
-        KeyType::Uuid => {
-            let (head, tail) = key.split_first_chunk::<16>()?;
-            *key = tail;
-            Some(KeyPart::Uuid(Uuid::from_bytes(*head)))
-        }
-    }
+    let part = take_key_bytes(ty, key)?;
+    Some(match ty {
+        KeyType::Text => KeyPart::Text(std::str::from_utf8(part).ok()?),
+        KeyType::Int | KeyType::TimeUs => KeyPart::Int(key_int(part)?),
+        KeyType::Uuid => KeyPart::Uuid(Uuid::from_slice(part).ok()?),
+    })
+}
+
+/// The integer whose bytes these are in a key; `None` where they are not eight.
+#[must_use]
+pub fn key_int(part: &[u8]) -> Option<i64> {
+    part.try_into().ok().map(int_of)
 }
 
 /// Sets the first time in a key back to the start of its window. A key without a time stays as it is.
@@ -169,7 +178,7 @@ pub fn floor_time(columns: &[KeyColumn], key: &mut [u8], size_us: i64) {
     for column in columns {
         let Some(rest) = key.get_mut(from..) else { return };
         match column.ty {
-            KeyType::Text => from += rest.iter().position(|byte| *byte == 0).map_or(rest.len(), |end| end + 1),
+            KeyType::Text => from += memchr::memchr(0, rest).map_or(rest.len(), |end| end + 1),
             KeyType::Int => from += 8,
             KeyType::Uuid => from += 16,
             KeyType::TimeUs => {

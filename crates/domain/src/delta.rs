@@ -134,7 +134,9 @@ impl TableDelta {
         self.cells.clear();
     }
 
-    fn bytes(&self) -> usize {
+    /// An estimate of the memory held, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
         let heap: usize = self.cells.iter().map(Cell::heap_bytes).sum();
         self.keys.len() + self.cells.len() * size_of::<Cell>() + heap
     }

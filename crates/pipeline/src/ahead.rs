@@ -19,7 +19,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Records that are folded before the commit gets its turn again.
-const TURN: usize = 256;
+const TURN: usize = 512;
 
 /// How far a batch is folded ahead of its commit.
 #[derive(Debug)]

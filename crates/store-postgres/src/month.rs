@@ -7,7 +7,6 @@
 use crate::database::Session;
 use crate::request::TableSql;
 use crate::rows::Keys;
-use domain::cell::KeyPart;
 use domain::window::{DAY_US, month_start};
 use pipeline::StoreError;
 use std::collections::{BTreeSet, HashMap};
@@ -53,21 +52,26 @@ impl Months {
 
 /// The months of some rows. Neighbours mostly share theirs.
 fn months(keys: &Keys<'_>, column: usize) -> BTreeSet<i64> {
-    let (mut months, mut last) = (BTreeSet::new(), None);
+    let (mut months, mut last) = (BTreeSet::new(), 0..0);
     for row in 0..keys.len() {
-        let KeyPart::Int(time_us) = keys.part(row, column) else { continue };
-        let month = month_start(time_us);
-        if last != Some(month) {
-            months.insert(month);
-            last = Some(month);
+        let Some(time_us) = keys.int(row, column) else { continue };
+        if !last.contains(&time_us) {
+            let start = month_start(time_us);
+            months.insert(start);
+            last = start..next_month(start);
         }
     }
     months
 }
 
+/// The month behind the one that starts then.
+fn next_month(start: i64) -> i64 {
+    month_start(start.saturating_add(32 * DAY_US))
+}
+
 async fn make(session: &Session, sql: &TableSql, column: usize, month: i64) -> Result<bool, StoreError> {
     let statement = session.prepared(ENSURE).await?;
-    let next = month_start(month.saturating_add(32 * DAY_US));
+    let next = next_month(month);
     let row = session
         .replied(session.client()?.query_one(&statement, &[&sql.name, &sql.key[column].name, &month, &next]))
         .await?;

@@ -13,7 +13,7 @@
 
 use crate::request::TableSql;
 use bytes::{BufMut, BytesMut};
-use domain::cell::{Cell, KeyPart, KeyWriter, take_key_part};
+use domain::cell::{Cell, KeyWriter, key_int, take_key_bytes};
 use domain::delta::TableDelta;
 use domain::table::{KeyColumn, KeyType, Slot, Type};
 use pipeline::StoreError;
@@ -30,20 +30,20 @@ type Put = Result<(), Unsent>;
 /// The keys of some rows, split into columns once.
 #[derive(Debug)]
 pub(crate) struct Keys<'a> {
-    parts: Vec<KeyPart<'a>>,
-    width: usize,
+    parts: Vec<&'a [u8]>,
+    columns: &'a [&'static KeyColumn],
 }
 
 impl<'a> Keys<'a> {
     /// Splits keys; refuses one that is not of the columns' form.
     pub(crate) fn split(
-        columns: &[&'static KeyColumn],
+        columns: &'a [&'static KeyColumn],
         keys: impl Iterator<Item = &'a [u8]>,
     ) -> Result<Self, StoreError> {
         let mut parts = Vec::with_capacity(keys.size_hint().0 * columns.len());
         for mut key in keys {
             for column in columns {
-                let part = take_key_part(column.ty, &mut key).ok_or_else(|| {
+                let part = take_key_bytes(column.ty, &mut key).ok_or_else(|| {
                     StoreError::Refused(format!("a row's key does not fit the column {}", column.name))
                 })?;
                 parts.push(part);
@@ -52,16 +52,26 @@ impl<'a> Keys<'a> {
                 return Err(StoreError::Refused(format!("a row's key has {} bytes too many", key.len())));
             }
         }
-        Ok(Self { parts, width: columns.len() })
+        Ok(Self { parts, columns })
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.parts.len() / self.width
+        self.parts.len() / self.columns.len()
     }
 
-    /// Column `ix` of row `row`.
-    pub(crate) fn part(&self, row: usize, ix: usize) -> KeyPart<'a> {
-        self.parts[row * self.width + ix]
+    /// Column `ix` of row `row`, which is an integer.
+    pub(crate) fn int(&self, row: usize, ix: usize) -> Option<i64> {
+        key_int(self.parts[row * self.columns.len() + ix])
+    }
+
+    /// Appends column `ix` of row `row`.
+    fn put(&self, row: usize, ix: usize, out: &mut BytesMut) -> Put {
+        let part = self.parts[row * self.columns.len() + ix];
+        match self.columns[ix].ty {
+            KeyType::Text | KeyType::Uuid => sized(part, out),
+            // It has eight bytes, or the key would not have been split.
+            KeyType::Int | KeyType::TimeUs => sized(&key_int(part).unwrap_or_default().to_be_bytes(), out),
+        }
     }
 
     /// Column `ix` of these rows, as a parameter.
@@ -82,7 +92,7 @@ impl ToSql for KeyArray<'_, '_> {
     fn to_sql(&self, ty: &PgType, out: &mut BytesMut) -> Encoded {
         array(ty, self.rows.len(), false, out)?;
         for row in self.rows.clone() {
-            key_part(self.keys.part(row, self.ix), out)?;
+            self.keys.put(row, self.ix, out)?;
         }
         Ok(IsNull::No)
     }
@@ -132,6 +142,9 @@ impl ToSql for RowArray<'_, '_> {
         let Kind::Composite(fields) = row_type.kind() else { return Err(format!("{row_type} is no row").into()) };
         let fields: Vec<(u32, From)> =
             fields.iter().map(|field| (field.type_().oid(), self.from(field.name()))).collect();
+        // A buffer that grows is copied, into pages that nobody has touched. A field has its type and its length.
+        let held = self.delta.bytes() / self.delta.len().max(1);
+        out.reserve(self.rows.len() * (held + 8 * (fields.len() + 1)));
         for row in self.rows.clone() {
             let start = out.len();
             out.put_i32(0);
@@ -139,7 +152,7 @@ impl ToSql for RowArray<'_, '_> {
             for (oid, from) in &fields {
                 out.put_u32(*oid);
                 match *from {
-                    From::Key(ix) => key_part(self.keys.part(row, ix), out)?,
+                    From::Key(ix) => self.keys.put(row, ix, out)?,
                     From::Slot(ix, ty) => cell(&self.delta.cells(self.order[row])[ix], ty, out)?,
                     From::Nowhere => out.put_i32(-1),
                 }
@@ -155,14 +168,6 @@ impl ToSql for RowArray<'_, '_> {
     }
 
     to_sql_checked!();
-}
-
-fn key_part(part: KeyPart<'_>, out: &mut BytesMut) -> Put {
-    match part {
-        KeyPart::Text(text) => sized(text.as_bytes(), out),
-        KeyPart::Int(value) => sized(&value.to_be_bytes(), out),
-        KeyPart::Uuid(uuid) => sized(uuid.as_bytes(), out),
-    }
 }
 
 /// A cell, whose type [`check_types`] has looked at.

@@ -88,6 +88,9 @@ async fn prepare<'a>(
 }
 
 fn chunks(delta: &TableDelta, order: &[usize]) -> Vec<Range<usize>> {
+    if delta.bytes() < STATEMENT_BYTES {
+        return vec![0..order.len()];
+    }
     let (mut chunks, mut from, mut bytes) = (Vec::new(), 0, 0);
     for (at, ix) in order.iter().enumerate() {
         let heap: usize = delta.cells(*ix).iter().map(Cell::heap_bytes).sum();
