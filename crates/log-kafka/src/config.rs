@@ -219,14 +219,23 @@ impl KafkaConfig {
             .set("auto.offset.reset", "error")
             .set("allow.auto.create.topics", "false")
             .set("isolation.level", "read_committed")
-            // A fetch that waits for records stands before the first one of a partition that was just assigned.
-            .set("fetch.wait.max.ms", "100")
             // The default stops fetching for a second whenever the queue was full.
             .set("fetch.queue.backoff.ms", "20")
             .set("queued.max.messages.kbytes", (prefetch / 1024).max(1).to_string())
             .set("fetch.max.bytes", fetch.to_string())
             .set("receive.message.max.bytes", (fetch + (1 << 20)).to_string());
+        // A broker that answers as soon as it has a record answers for every few records, which costs it, and whoever
+        // asks, more than the records do. Who waits longer waits in front of a partition that was just assigned, too.
+        self.unless_given(&mut client, &["fetch.min.bytes"], "65536");
+        self.unless_given(&mut client, &["fetch.wait.max.ms"], "20");
         Ok(client)
+    }
+
+    /// Sets the first of these names of a property, unless one of them was passed through.
+    fn unless_given(&self, client: &mut ClientConfig, names: &[&str], value: &str) {
+        if !names.iter().any(|name| self.properties.contains_key(*name)) {
+            client.set(names[0], value);
+        }
     }
 
     /// The properties of a member of a group.
@@ -249,13 +258,8 @@ impl KafkaConfig {
     /// The properties of a producer.
     pub(crate) fn producer(&self) -> Result<ClientConfig, ConfigError> {
         let mut client = self.client()?;
-        let given = |name: &str| self.properties.contains_key(name);
-        if !given("compression.type") && !given("compression.codec") {
-            client.set("compression.type", "zstd");
-        }
-        if !given("linger.ms") && !given("queue.buffering.max.ms") {
-            client.set("linger.ms", "2");
-        }
+        self.unless_given(&mut client, &["compression.type", "compression.codec"], "zstd");
+        self.unless_given(&mut client, &["linger.ms", "queue.buffering.max.ms"], "2");
         client
             .set("enable.idempotence", "true")
             .set("acks", "all")
@@ -292,6 +296,7 @@ mod tests {
             assert!(text.contains(&format!("`{name}`")) && text.contains("remove it"), "{text}");
         }
         assert_eq!(with("linger.ms", "50").producer().unwrap().get("linger.ms"), Some("50"));
+        assert_eq!(with("fetch.min.bytes", "1").member("g").unwrap().get("fetch.min.bytes"), Some("1"));
     }
 
     #[test]

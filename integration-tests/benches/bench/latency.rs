@@ -19,6 +19,9 @@ use rdkafka::{ClientConfig, Message};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// How long the producer gathers. It sends a request a partition, so with its default of 5 ms the broker of a small
+/// machine does little else than take requests of a few records.
+const LINGER_MS: &str = "50";
 /// Longer than any latency of a run.
 const MAX_US: u64 = 600_000_000;
 
@@ -31,6 +34,7 @@ pub fn produce(spec: &Spec, rate: f64, agents: u64) -> Measured {
         .set("acks", "all")
         .set("partitioner", "murmur2_random")
         .set("compression.type", "zstd")
+        .set("linger.ms", LINGER_MS)
         .create()
         .unwrap();
     let names: BTreeMap<Topic, String> =
