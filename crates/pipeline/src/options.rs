@@ -42,7 +42,8 @@ impl Default for WorkerOptions {
             idle_wait_ms: 5_000,
             row_cache_bytes: 32 << 20,
             horizon_ms: 120_000,
-            horizon_max_entries: 65_536,
+            // A set of 131,072 slots that is emptied as it is filled stays as large up to 57,344; a few more double it.
+            horizon_max_entries: 57_000,
             max_marks: 16_384,
             backoff_initial_ms: 50,
             backoff_max_ms: 5_000,

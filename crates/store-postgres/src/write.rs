@@ -88,11 +88,10 @@ async fn prepare<'a>(
 }
 
 fn chunks(delta: &TableDelta, order: &[usize]) -> Vec<Range<usize>> {
-    if delta.bytes() < STATEMENT_BYTES {
-        return vec![0..order.len()];
-    }
     let (mut chunks, mut from, mut bytes) = (Vec::new(), 0, 0);
-    for (at, ix) in order.iter().enumerate() {
+    // The rows are looked at one by one, in an order that is none in memory, only where there may be too many.
+    let looked_at = if delta.bytes() < STATEMENT_BYTES { &[] } else { order };
+    for (at, ix) in looked_at.iter().enumerate() {
         let heap: usize = delta.cells(*ix).iter().map(Cell::heap_bytes).sum();
         bytes += delta.key(*ix).len() + delta.cells(*ix).len() * 12 + heap;
         if bytes >= STATEMENT_BYTES {

@@ -61,7 +61,7 @@ fn values() -> Values {
     Values { schemas, values }
 }
 
-#[library_benchmark(config = at_most(6_760))]
+#[library_benchmark(config = at_most(4_060))]
 #[bench::events(values())]
 fn decode(given: Values) -> Values {
     for value in &given.values {
@@ -113,7 +113,7 @@ fn fold_views((events, _): (&'static [Event<'static>], Encoder)) -> Deltas {
     fold(events, &VIEWS)
 }
 
-#[library_benchmark(config = at_most(5_705))]
+#[library_benchmark(config = at_most(4_135))]
 #[bench::events(decoded())]
 fn fold_series((events, _): (&'static [Event<'static>], Encoder)) -> Deltas {
     fold(events, &SERIES)
@@ -139,7 +139,7 @@ fn folder() -> (Folder, Vec<Page>, Tally) {
 }
 
 // All that a worker does with a record between the log and the store: decode, validity, duplicates, fold, account.
-#[library_benchmark(config = at_most(12_960))]
+#[library_benchmark(config = at_most(7_350))]
 #[bench::events(folder())]
 fn worker((mut folder, pages, mut tally): (Folder, Vec<Page>, Tally)) -> (Folder, Vec<Page>, Tally) {
     for record in pages.iter().flat_map(Page::records) {

@@ -52,8 +52,9 @@ pub struct Ingest<S, P, R, C, O> {
     fetched: BTreeMap<TopicPartition, i64>,
 }
 
-/// How many chunks are written at the same time.
-const CHUNKS_IN_FLIGHT: usize = 4;
+/// How many chunks are written at the same time: one fills the requests that a call has under way, the second those that
+/// the first one's last rows leave free. Each costs the memory of its records, its rows and its requests (I8).
+const CHUNKS_IN_FLIGHT: usize = 2;
 
 impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Observer> Ingest<S, P, R, C, O> {
     /// A worker that runs until `cancel`.

@@ -117,7 +117,7 @@ impl Default for WorkerSection {
             batch_linger_ms: 10,
             row_cache_bytes: 32 << 20,
             horizon_ms: 120_000,
-            horizon_max_entries: 65_536,
+            horizon_max_entries: 57_000,
             drain_deadline_ms: 4_000,
             backoff_initial_ms: 50,
             backoff_max_ms: 5_000,
