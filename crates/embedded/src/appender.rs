@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 /// How long a process that holds the folder may take until its socket answers.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -123,7 +123,8 @@ async fn find(dir: &Path, topics: &[TopicSpec], options: &LogOptions) -> Result<
             Err(error @ FolderError::Io { .. }) => return Err(LogError::Fatal(error.to_string())),
             Err(error @ FolderError::Held { .. }) => error,
         };
-        match Connection::open(dir).await {
+        let connected = timeout_at(deadline, Connection::open(dir)).await;
+        match connected.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into())) {
             Ok(connection) => return Ok(Way::Remote(connection)),
             Err(error) if Instant::now() >= deadline => {
                 return Err(LogError::Unavailable(format!("{held}; it does not take appends either ({error})")));

@@ -56,6 +56,22 @@ async fn the_first_opens_the_log_the_second_goes_through_it_and_takes_over() {
 }
 
 #[tokio::test]
+async fn a_socket_that_nobody_serves_is_no_way_to_the_log() {
+    let temp = tempfile::tempdir().unwrap();
+    let folder = DataFolder::open(temp.path()).unwrap();
+    // A process that ends has let go of neither; the system goes on taking connections for it.
+    let socket = std::os::unix::net::UnixListener::bind(temp.path().join("sporelog.sock")).unwrap();
+    let dir = temp.path().to_owned();
+    let connecting = tokio::spawn(async move { appender(&dir).await });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!connecting.is_finished(), "connected to nobody");
+    drop((socket, folder));
+    let appender = connecting.await.unwrap();
+    assert!(appender.is_local().await);
+    appender.append(vec![record(TOPIC, "k", "v")]).await.unwrap();
+}
+
+#[tokio::test]
 async fn many_requests_in_flight_are_appended_in_their_order() {
     let temp = tempfile::tempdir().unwrap();
     let log = hold(temp.path());

@@ -28,11 +28,15 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// Connects, and waits for the greeting: the system takes a connection before anybody serves it, also to a socket of
+    /// a process that is just ending, or that left it to a child for a moment.
     pub(crate) async fn open(dir: &Path) -> std::io::Result<Self> {
         let (input, output) = UnixStream::connect(super::path(dir)).await?.into_split();
+        let mut input = BufReader::new(input);
+        frame::read_greeting(&mut input).await?;
         let (frames, queue) = mpsc::channel(QUEUE);
         let waiting: Waiting = Arc::new(Mutex::new(Some(VecDeque::new())));
-        let answers = tokio::spawn(read(BufReader::new(input), waiting.clone()));
+        let answers = tokio::spawn(read(input, waiting.clone()));
         let requests = tokio::spawn(write(BufWriter::new(output), queue, waiting));
         Ok(Self { frames, tasks: [answers, requests] })
     }

@@ -1,8 +1,10 @@
-//! What travels over the socket: requests to append and their answers, as frames of bounded length.
+//! What travels over the socket: a greeting of who serves it, then requests to append and their answers, as frames of
+//! bounded length.
 //!
 //! | frame | form (integers big-endian) |
 //! |---|---|
 //! | any | length of the rest: u32, id of the request: u64, body |
+//! | greeting | none; its id is 0 |
 //! | request | records: u32; each: topic name (u8 length), key, value, headers (u32 length each) |
 //! | answer | 0, records: u32; each: topic name (u8 length), partition: u32, offset: i64 |
 //! | error | 1 unavailable, 2 refused, 3 fatal; then the text |
@@ -55,6 +57,25 @@ pub(super) fn request(id: u64, records: &[OutRecord]) -> Option<Vec<u8>> {
         }
     }
     Some(frame)
+}
+
+/// What a server says first, as a frame.
+pub(super) fn greeting() -> [u8; 4 + ID] {
+    let mut frame = [0; 4 + ID];
+    frame[..4].copy_from_slice(&(ID as u32).to_be_bytes());
+    frame
+}
+
+/// Reads what a server says first.
+///
+/// # Errors
+/// Where the stream ends, because nobody serves the socket any more, or says something else.
+pub(super) async fn read_greeting(stream: &mut (impl AsyncRead + Unpin)) -> std::io::Result<()> {
+    match read(stream).await? {
+        Some((0, body)) if body.is_empty() => Ok(()),
+        Some(_) => Err(std::io::Error::new(std::io::ErrorKind::InvalidData, "no greeting on the socket")),
+        None => Err(std::io::ErrorKind::UnexpectedEof.into()),
+    }
 }
 
 /// An answer as a frame.

@@ -66,9 +66,12 @@ enum Due {
     Later(Pending),
 }
 
-/// Reads requests and answers them in order; either half ends the other.
+/// Greets, reads requests and answers them in order; either half ends the other.
 async fn connection(stream: UnixStream, log: Log) {
-    let (input, output) = stream.into_split();
+    let (input, mut output) = stream.into_split();
+    if output.write_all(&frame::greeting()).await.is_err() {
+        return;
+    }
     let (due, answers) = mpsc::channel(IN_FLIGHT);
     // An error on one connection is the other process's affair: it sees the stream end.
     let _ = tokio::join!(requests(BufReader::new(input), log, due), write(BufWriter::new(output), answers));
