@@ -70,7 +70,7 @@ fn window(input: &Input) -> i64 {
 }
 
 fn rate_delta(deltas: &mut Deltas, input: &Input) {
-    let mut row = deltas.row(&AGENT_RATE[0], |key| {
+    let mut row = deltas.row(&AGENT_RATE, |key| {
         key.text("default").text("north").int(window(input)).text(&input.agent);
     });
     row.add("interactions", 1).add("field_impact_sum", input.value);

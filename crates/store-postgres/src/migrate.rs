@@ -42,6 +42,7 @@ static MIGRATIONS: &[Migration] = migrations! { "sql":
     4 "0004_roles";
     5 "0005_contract";
     6 "0006_search";
+    7 "0007_rates_at_read";
 };
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS schema_migration (
@@ -247,9 +248,9 @@ mod tests {
             let shape = Shape { schema: "\"public\"", hypertables };
             let all: String =
                 MIGRATIONS.iter().flat_map(|known| [render(known.up, shape), render(known.down, shape)]).collect();
-            assert_eq!(all.matches("PARTITION BY RANGE (").count(), if hypertables { 0 } else { 11 });
-            assert_eq!(all.matches("WITH (security_barrier)").count(), if hypertables { 11 } else { 0 });
-            assert_eq!(all.matches("sees(tenant)").count(), if hypertables { 11 } else { 0 });
+            assert_eq!(all.matches("PARTITION BY RANGE (").count(), if hypertables { 0 } else { 13 });
+            assert_eq!(all.matches("WITH (security_barrier)").count(), if hypertables { 15 } else { 0 });
+            assert_eq!(all.matches("sees(tenant)").count(), if hypertables { 15 } else { 0 });
             assert!(!all.contains("{views}") && !all.contains("{series}") && !all.contains("{schema}"));
             assert!(!all.contains("{by_month") && !all.contains("{monthly"));
         }

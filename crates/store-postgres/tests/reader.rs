@@ -178,6 +178,23 @@ fn parts_are_summed_and_freshness_closes_the_account() {
     contract_suite::parts_are_summed_and_freshness_closes_the_account(&mut Analyst::new());
 }
 
+#[test]
+fn hours_and_days_of_agents_are_what_their_minutes_add_up_to() {
+    let mut analyst = Analyst::new();
+    contract_suite::hours_and_days_of_agents_are_what_their_minutes_add_up_to(&mut analyst);
+    assert_eq!(analyst.ask(contract_suite::AGENT_HOURS), ["1", "2"]);
+    let plan = format!("SET enable_seqscan = off; EXPLAIN {}", contract_suite::AGENT_HOURS);
+    let plan = analyst.ask(&plan).join("\n");
+    assert!(!plan.contains("Seq Scan"), "hours of one agent are found by index: {plan}");
+    assert!(plan.contains("(window_start < (series_v1_interaction_rate_region_1h"), "by their windows: {plan}");
+    // They were stored once, and are again where a migration is taken back.
+    let config = &analyst.scratch.config;
+    analyst.scratch.runtime.block_on(migrate::down(config, 6)).unwrap();
+    contract_suite::check_hours_and_days(&analyst);
+    analyst.scratch.runtime.block_on(migrate::up(config)).unwrap();
+    contract_suite::check_hours_and_days(&analyst);
+}
+
 fn spore(deltas: &mut Deltas, id: u128, text: &str, place: &str, embedding: &[f32]) {
     let mut row = deltas.row(&SPORE_VIEW, |key| {
         key.text("t").uuid(Uuid::from_u128(id));

@@ -52,7 +52,7 @@ fn rows_of(tenant: &str) -> (Deltas, Deltas) {
         key.text(tenant).text("a").int(5).uuid(Uuid::nil());
     });
     row.merge("mood", Cell::Text("calm".into()));
-    let mut row = series.row(&AGENT_RATE[0], |key| {
+    let mut row = series.row(&AGENT_RATE, |key| {
         key.text(tenant).text("north").int(0).text("a");
     });
     row.add("interactions", 1);

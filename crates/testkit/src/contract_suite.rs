@@ -6,8 +6,9 @@ use domain::cell::Cell;
 use domain::delta::Deltas;
 use domain::fold::{series::SERIES, views::VIEWS};
 use domain::stamp::Stamp;
-use domain::tables::series::FIELD_COHERENCE;
+use domain::tables::series::{AGENT_RATE, FIELD_COHERENCE, REGION_RATE};
 use domain::tables::views::CONTACT;
+use domain::window::{DAY_US, HOUR_US, MINUTE_US};
 use domain::{Projection, Topic, TopicPartition};
 use uuid::Uuid;
 
@@ -69,3 +70,71 @@ pub fn parts_are_summed_and_freshness_closes_the_account(store: &mut impl Asked)
     let sql = "SELECT next_offset, applied, gap, epoch FROM freshness WHERE projection = 'series'";
     assert_eq!(store.ask(sql), ["2 2 0 2"]);
 }
+
+/// Interactions of a region and an agent in a minute, with an impact of one each.
+fn rate(deltas: &mut Deltas, region: &str, minute: i64, agent: &str, times: i64) {
+    let at = minute * MINUTE_US;
+    let impact = times * 1_000_000;
+    let mut row = deltas.row(&AGENT_RATE, |key| {
+        key.text("t").text(region).int(at).text(agent);
+    });
+    row.add("interactions", times).add("field_impact_sum", impact);
+    let mut row = deltas.row(&REGION_RATE[0], |key| {
+        key.text("t").text(region).int(at);
+    });
+    row.add("interactions", times).add("field_impact_sum", impact);
+}
+
+/// Hours and days of agents are what their minutes add up to: of partitions whose windows meet, of late events, of windows
+/// before 1970. The rows stay, of tenant `t`.
+pub fn hours_and_days_of_agents_are_what_their_minutes_add_up_to(store: &mut impl Asked) {
+    // Two partitions, each with agents of its own; the second has a late event for an hour that the first wrote, too.
+    let parts = [
+        [("north", 59, "a", 1), ("north", 60, "a", 2), ("south", 60, "a", 4), ("north", -1, "a", 8)],
+        [("north", 0, "b", 16), ("north", 1_439, "b", 32), ("north", 1_440, "b", 64), ("", 61, "b", 128)],
+    ];
+    for (part, events) in parts.into_iter().enumerate() {
+        let mut deltas = Deltas::new(SERIES.tables);
+        deltas.set_scope(TopicPartition::new(Topic::SacredMessages, part as u32));
+        for (region, minute, agent, times) in events {
+            rate(&mut deltas, region, minute, agent, times);
+        }
+        deltas.roll_up();
+        store.put(&SERIES, &deltas);
+    }
+    check_hours_and_days(store);
+}
+
+/// What [`hours_and_days_of_agents_are_what_their_minutes_add_up_to`] left is seen.
+pub fn check_hours_and_days(store: &impl Asked) {
+    let ask = |series: &str, size_us: i64| {
+        store.ask(&format!(
+            "SELECT region_id || '.', window_start / {size_us}, agent_id, interactions, field_impact_sum
+             FROM {series} WHERE tenant = 't' ORDER BY region_id, window_start, agent_id"
+        ))
+    };
+    let hours = [
+        ". 1 b 128 128",
+        "north. -1 a 8 8",
+        "north. 0 a 1 1",
+        "north. 0 b 16 16",
+        "north. 1 a 2 2",
+        "north. 23 b 32 32",
+        "north. 24 b 64 64",
+        "south. 1 a 4 4",
+    ];
+    assert_eq!(ask("interaction_rate_agent_1h", HOUR_US), hours);
+    let days = [
+        ". 0 b 128 128",
+        "north. -1 a 8 8",
+        "north. 0 a 3 3",
+        "north. 0 b 48 48",
+        "north. 1 b 64 64",
+        "south. 0 a 4 4",
+    ];
+    assert_eq!(ask("interaction_rate_agent_1d", DAY_US), days);
+}
+
+/// How one agent of one region over a span of time is asked for by hour: what must not read other windows.
+pub const AGENT_HOURS: &str = "SELECT interactions FROM interaction_rate_agent_1h
+    WHERE tenant = 't' AND region_id = 'north' AND window_start >= 0 AND window_start < 7200000000 AND agent_id = 'a'";

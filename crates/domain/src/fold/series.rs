@@ -18,9 +18,7 @@ pub static SERIES: Projection = Projection {
         &FIELD_COHERENCE[0],
         &FIELD_COHERENCE[1],
         &FIELD_COHERENCE[2],
-        &AGENT_RATE[0],
-        &AGENT_RATE[1],
-        &AGENT_RATE[2],
+        &AGENT_RATE,
         &REGION_RATE[0],
         &REGION_RATE[1],
         &REGION_RATE[2],
@@ -30,7 +28,7 @@ pub static SERIES: Projection = Projection {
     derive: None,
 };
 
-// Each kind of window is folded by the minute alone: hours and days are what their minutes add up to.
+// Windows are folded by the minute alone: hours and days are what their minutes add up to.
 
 fn fold(event: &Event<'_>, rows: &mut Deltas) -> Folded {
     match event {
@@ -64,7 +62,7 @@ fn interaction_rate(event: &InteractionRecorded<'_>, rows: &mut Deltas) {
     let region = event.region_id.unwrap_or_default();
     let impact = fixed::from_double(event.field_impact);
     let start = window::start(event.meta.occurred_at, window::MINUTE_US);
-    rows.row(&AGENT_RATE[0], |key| {
+    rows.row(&AGENT_RATE, |key| {
         key.text(event.meta.tenant_id).text(region).int(start).text(event.agent_id);
     })
     .add("interactions", 1)

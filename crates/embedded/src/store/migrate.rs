@@ -19,6 +19,7 @@ static MIGRATIONS: &[Migration] = migrations! { "sql":
     5 "0005_contract";
     6 "0006_contact_day";
     7 "0007_store";
+    8 "0008_rates_at_read";
 };
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS migration (

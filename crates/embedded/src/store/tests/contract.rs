@@ -53,3 +53,20 @@ fn a_tie_is_contact_seen_from_both_ends() {
 fn parts_are_summed_and_freshness_closes_the_account() {
     contract_suite::parts_are_summed_and_freshness_closes_the_account(&mut Analyst::new());
 }
+
+#[test]
+fn hours_and_days_of_agents_are_what_their_minutes_add_up_to() {
+    let mut analyst = Analyst::new();
+    contract_suite::hours_and_days_of_agents_are_what_their_minutes_add_up_to(&mut analyst);
+    assert_eq!(analyst.ask(contract_suite::AGENT_HOURS), ["1", "2"]);
+    let plan = analyst.ask(&format!("EXPLAIN QUERY PLAN {}", contract_suite::AGENT_HOURS)).join("\n");
+    assert!(plan.contains("SEARCH m USING PRIMARY KEY"), "{plan}");
+    assert!(plan.contains("(tenant=? AND region_id=? AND window_start>? AND window_start<?)"), "{plan}");
+    assert!(!plan.contains("SCAN series"), "the windows asked for are found by index: {plan}");
+    // They were stored once, and are again where a migration is taken back.
+    let mut connection = Connection::open(&analyst.held.path).unwrap();
+    migrate::down(&mut connection, 7).unwrap();
+    contract_suite::check_hours_and_days(&analyst);
+    migrate::up(&mut connection).unwrap();
+    contract_suite::check_hours_and_days(&analyst);
+}
