@@ -1,11 +1,10 @@
 //! Messages as they come, gathered into a page for each partition.
 
+use crate::ffi::Fetched;
 use crate::headers;
 use crate::names::Names;
 use domain::{Topic, TopicPartition};
 use pipeline::Page;
-use rdkafka::Message as _;
-use rdkafka::message::BorrowedMessage;
 use std::collections::HashMap;
 
 /// Open pages.
@@ -28,11 +27,12 @@ impl Gather {
     }
 
     /// Where a message lies, if in a topic of ours.
-    pub(crate) fn place(&mut self, message: &BorrowedMessage<'_>) -> Option<TopicPartition> {
+    pub(crate) fn place(&mut self, message: Fetched<'_>) -> Option<TopicPartition> {
         let name = message.topic();
         let topic = match &self.topic {
-            Some((held, topic)) if held == name => *topic,
+            Some((held, topic)) if held.as_bytes() == name => *topic,
             _ => {
+                let name = std::str::from_utf8(name).ok()?;
                 let topic = self.names.parse(name)?;
                 self.topic = Some((name.to_owned(), topic));
                 topic
@@ -42,7 +42,7 @@ impl Gather {
     }
 
     /// Adds a message to its partition's page.
-    pub(crate) fn push(&mut self, tp: TopicPartition, message: &BorrowedMessage<'_>) {
+    pub(crate) fn push(&mut self, tp: TopicPartition, message: Fetched<'_>) {
         let at = match self.pages.last() {
             Some(page) if page.tp() == tp => self.pages.len() - 1,
             _ => *self.at.entry(tp).or_insert_with(|| {
@@ -50,7 +50,7 @@ impl Gather {
                 self.pages.len() - 1
             }),
         };
-        let append_us = message.timestamp().to_millis().unwrap_or(0).saturating_mul(1_000);
+        let append_us = message.append_time_ms().saturating_mul(1_000);
         let (key, value) = (message.key().unwrap_or_default(), message.payload().unwrap_or_default());
         let headers = headers::read(message);
         self.pages[at].push(message.offset(), append_us, key, value, headers.as_bytes());

@@ -7,18 +7,17 @@
 //! | a record without a value (a tombstone) | an empty value, and the header [`NULL_VALUE`] |
 //! | a record without a key | an empty key |
 
-use crate::ffi::each_header;
+use crate::ffi::Fetched;
 use pipeline::Headers;
-use rdkafka::Message;
-use rdkafka::message::{BorrowedMessage, Header, OwnedHeaders};
+use rdkafka::message::{Header, OwnedHeaders};
 
 /// Marks a record whose value was null on Kafka, so that it becomes null again where it is published again.
 pub const NULL_VALUE: &str = "sporelog-null-value";
 
 /// The headers of a record that was read.
-pub(crate) fn read(message: &BorrowedMessage<'_>) -> Headers {
+pub(crate) fn read(message: Fetched<'_>) -> Headers {
     let mut headers = Headers::default();
-    each_header(message, |name, value| headers.push(&String::from_utf8_lossy(name), value.unwrap_or_default()));
+    message.each_header(|name, value| headers.push(&String::from_utf8_lossy(name), value.unwrap_or_default()));
     if message.payload().is_none() {
         headers.push(NULL_VALUE, b"");
     }

@@ -6,13 +6,14 @@
 
 use crate::ask::blocking;
 use crate::error::sort;
+use crate::ffi::Fetched;
 use crate::gather::Gather;
 use crate::view::KafkaView;
 use domain::{Topic, TopicPartition};
 use pipeline::{GroupOffset, LogError, LogRange, Page, Polled, Source};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
-use rdkafka::{Message as _, Offset, TopicPartitionList};
+use rdkafka::{Offset, TopicPartitionList};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
@@ -174,13 +175,14 @@ impl Reader {
         while let Some(polled) = consumer.poll(wait) {
             match polled {
                 Ok(message) => {
-                    let Some(tp) = self.gather.place(&message) else { continue };
+                    let message = Fetched::from(&message);
+                    let Some(tp) = self.gather.place(message) else { continue };
                     let Some((next, end)) = self.cursors.get_mut(&tp) else { continue };
                     if message.offset() >= *end {
                         self.finish(tp);
                     } else if message.offset() >= *next {
                         *next = message.offset() + 1;
-                        self.gather.push(tp, &message);
+                        self.gather.push(tp, message);
                     }
                 }
                 Err(KafkaError::PartitionEOF(partition)) => {

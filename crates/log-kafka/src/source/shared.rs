@@ -10,7 +10,7 @@ use tokio::sync::{Notify, oneshot};
 
 /// A page, and which reading of its partition it belongs to.
 #[derive(Debug)]
-pub(super) struct Fetched {
+pub(super) struct ReadPage {
     pub(super) page: Page,
     pub(super) reading: u64,
 }
@@ -34,7 +34,7 @@ pub(super) struct Revocation {
 pub(super) struct State {
     pub(super) members: Members,
     pub(super) revocation: Option<Revocation>,
-    pub(super) pages: VecDeque<Fetched>,
+    pub(super) pages: VecDeque<ReadPage>,
     /// The bytes of `pages`.
     pub(super) bytes: usize,
     /// Why nothing comes, to be told once.

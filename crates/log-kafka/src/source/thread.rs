@@ -1,18 +1,17 @@
 //! The thread that polls.
 
 use super::context::MemberContext;
-use super::shared::{Fetched, Seek, Shared};
+use super::shared::{ReadPage, Seek, Shared};
 use super::trouble::Troubles;
 use crate::config::KafkaConfig;
 use crate::error::sort;
-use crate::ffi;
+use crate::ffi::{self, FetchQueue, Fetched};
 use crate::gather::Gather;
 use domain::TopicPartition;
 use pipeline::{Clock as _, LogError, Page};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::KafkaError;
-use rdkafka::message::BorrowedMessage;
-use rdkafka::{Message as _, Offset, TopicPartitionList};
+use rdkafka::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -47,6 +46,7 @@ struct Cursor {
 
 struct Poller {
     consumer: Arc<BaseConsumer<MemberContext>>,
+    fetches: FetchQueue<MemberContext>,
     shared: Arc<Shared>,
     gather: Gather,
     cursors: BTreeMap<TopicPartition, Cursor>,
@@ -82,6 +82,7 @@ pub(super) fn start(
     let ending = Ending { shared: shared.clone(), _ended: sender };
     let poller = Poller {
         gather: Gather::new(consumer.context().names.clone()),
+        fetches: FetchQueue::new(consumer.clone()),
         consumer,
         shared,
         cursors: BTreeMap::new(),
@@ -178,26 +179,34 @@ impl Poller {
 
     /// Blocks once, then takes what is there. Whether there was something, and may be more.
     fn gather(&mut self, mut wait: Duration) -> bool {
-        let (consumer, mut found) = (self.consumer.clone(), false);
-        while let Some(polled) = consumer.poll(wait) {
-            match polled {
-                Ok(message) => self.take(&message),
-                Err(error) => self.failed(&error),
-            }
+        let (mut found, mut failures) = (false, self.events());
+        loop {
+            let (gather, cursors) = (&mut self.gather, &mut self.cursors);
+            let taken = self.fetches.take(wait, |fetched| match fetched {
+                Ok(message) => take(message, gather, cursors),
+                Err(error) => failures.push(error),
+            });
+            failures.drain(..).for_each(|error| self.failed(&error));
             if self.gather.is_full(PAGE_BYTES.min(self.limit), PAGE_RECORDS) {
                 return false;
             }
+            if taken == 0 {
+                return found;
+            }
             (found, wait) = (true, Duration::ZERO);
         }
-        found
     }
 
-    fn take(&mut self, message: &BorrowedMessage<'_>) {
-        let Some(tp) = self.gather.place(message) else { return };
-        // Fetched before a partition was given up, or a second time around a pause.
-        let Some(cursor) = self.cursors.get_mut(&tp).filter(|cursor| message.offset() >= cursor.next) else { return };
-        cursor.next = message.offset() + 1;
-        self.gather.push(tp, message);
+    /// Serves the events of the group, and gives back what the client reports as failed.
+    fn events(&mut self) -> Vec<KafkaError> {
+        let (consumer, mut failures) = (self.consumer.clone(), Vec::new());
+        while let Some(polled) = consumer.poll(Duration::ZERO) {
+            match polled {
+                Ok(message) => take(Fetched::from(&message), &mut self.gather, &mut self.cursors),
+                Err(error) => failures.push(error),
+            }
+        }
+        failures
     }
 
     fn hand_over(&mut self) {
@@ -206,25 +215,25 @@ impl Poller {
             return;
         }
         self.handed_over_us = self.now_us();
-        let fetched: Vec<Fetched> = pages.into_iter().filter_map(|page| self.complete(page)).collect();
+        let read: Vec<ReadPage> = pages.into_iter().filter_map(|page| self.complete(page)).collect();
         let mut state = self.shared.state();
-        for fetched in fetched {
-            if state.members.reads(fetched.page.tp(), fetched.reading) {
-                state.bytes += fetched.page.bytes();
-                state.pages.push_back(fetched);
+        for read in read {
+            if state.members.reads(read.page.tp(), read.reading) {
+                state.bytes += read.page.bytes();
+                state.pages.push_back(read);
             }
         }
         drop(state);
         self.shared.news.notify_one();
     }
 
-    fn complete(&self, mut page: Page) -> Option<Fetched> {
+    fn complete(&self, mut page: Page) -> Option<ReadPage> {
         let tp = page.tp();
         let Cursor { reading, next } = self.cursors.get(&tp)?;
         let name = self.consumer.context().names.topic(tp.topic);
         let known = ffi::known_end(self.consumer.client(), &name, tp.partition as i32);
         page.set_log_end(known.unwrap_or(*next).max(*next));
-        Some(Fetched { page, reading: *reading })
+        Some(ReadPage { page, reading: *reading })
     }
 
     fn seeks(&mut self) {
@@ -254,6 +263,7 @@ impl Poller {
         let done = if context.fetching().contains(&tp) {
             self.consumer.seek(&name, partition, offset_of, SEEK)
         } else {
+            self.fetches.receive(&name, partition);
             let mut list = TopicPartitionList::new();
             let added = list.add_partition_offset(&name, partition, offset_of);
             added.and_then(|()| self.consumer.incremental_assign(&list))
@@ -331,4 +341,12 @@ impl Poller {
         self.shared.state().failure = Some(failure);
         self.shared.news.notify_one();
     }
+}
+
+fn take(message: Fetched<'_>, gather: &mut Gather, cursors: &mut BTreeMap<TopicPartition, Cursor>) {
+    let Some(tp) = gather.place(message) else { return };
+    // Fetched before a partition was given up, or a second time around a pause.
+    let Some(cursor) = cursors.get_mut(&tp).filter(|cursor| message.offset() >= cursor.next) else { return };
+    cursor.next = message.offset() + 1;
+    gather.push(tp, message);
 }
