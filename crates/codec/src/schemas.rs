@@ -101,8 +101,24 @@ impl Schemas {
     /// # Errors
     /// The value is no event. Never panics, and allocates no more than a small multiple of the value's length.
     pub fn decode<'a>(&self, value: &'a [u8]) -> Result<Event<'a>, DecodeError> {
+        let mut room = None;
+        self.decode_into(value, &mut room)?;
+        room.ok_or(DecodeError::Empty)
+    }
+
+    /// The same, into room of the caller's: an event is large, and every function that hands it on by value copies it.
+    ///
+    /// # Errors
+    /// As for `decode`; what lies in the room then means nothing.
+    pub fn decode_into<'r, 'a>(
+        &self,
+        value: &'a [u8],
+        room: &'r mut Option<Event<'a>>,
+    ) -> Result<&'r Event<'a>, DecodeError> {
         let (schema, datum) = self.open(value)?;
-        decode_datum(schema, datum)
+        decode_datum(schema, datum, room)?;
+        // There is one: decoding succeeded.
+        room.as_ref().ok_or(DecodeError::Empty)
     }
 
     /// The kind of the event in a record's value, from its header alone.
@@ -133,37 +149,44 @@ impl Schemas {
     }
 }
 
-fn decode_datum<'a>(writer: &WriterSchema, datum: &'a [u8]) -> Result<Event<'a>, DecodeError> {
-    // An event is large: what wraps it anew copies it.
-    if let Some(shape) = &writer.shape
-        && let Ok(event) = positional::decode(writer.kind, shape, datum)
-    {
-        return Ok(event);
+fn decode_datum<'a>(writer: &WriterSchema, datum: &'a [u8], room: &mut Option<Event<'a>>) -> Result<(), DecodeError> {
+    let shape = writer.shape.as_ref();
+    if shape.is_some_and(|shape| positional::decode(writer.kind, shape, datum, room).is_ok()) {
+        return Ok(());
     }
-    decode_by_name(writer, datum)
+    decode_by_name(writer, datum, room)
 }
 
 /// With any schema: fields that we lack are skipped, those that the writer lacked are defaults.
-pub(crate) fn decode_by_name<'a>(writer: &WriterSchema, datum: &'a [u8]) -> Result<Event<'a>, DecodeError> {
+pub(crate) fn decode_by_name<'a>(
+    writer: &WriterSchema,
+    datum: &'a [u8],
+    room: &mut Option<Event<'a>>,
+) -> Result<(), DecodeError> {
     let mut config = DeserializerConfig::new(&writer.schema);
     config.max_seq_size = MAX_SEQ_LEN;
     config.allowed_depth = MAX_DEPTH;
     let mut state = DeserializerState::with_config(SliceRead::new(datum), config);
-    let event = event(writer.kind, state.deserializer())
+    event(writer.kind, state.deserializer(), room)
         .map_err(|error| DecodeError::Malformed { event: writer.kind, detail: error.to_string() })?;
     match state.into_reader().fill_buf().map_or(0, <[u8]>::len) {
-        0 => Ok(event),
+        0 => Ok(()),
         bytes => Err(DecodeError::Trailing { bytes }),
     }
 }
 
 macro_rules! decode_kinds {
     ($($kind:ident)*) => {
-        /// The event of that kind that lies ahead.
-        pub(crate) fn event<'a, D: Deserializer<'a>>(kind: EventKind, from: D) -> Result<Event<'a>, D::Error> {
+        /// Puts the event of that kind that lies ahead into the room.
+        pub(crate) fn event<'a, D: Deserializer<'a>>(
+            kind: EventKind,
+            from: D,
+            room: &mut Option<Event<'a>>,
+        ) -> Result<(), D::Error> {
             match kind {
-                $(EventKind::$kind => domain::event::$kind::deserialize(from).map(Event::$kind),)*
+                $(EventKind::$kind => *room = Some(Event::$kind(domain::event::$kind::deserialize(from)?)),)*
             }
+            Ok(())
         }
     };
 }

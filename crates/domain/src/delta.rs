@@ -106,12 +106,28 @@ impl TableDelta {
     /// The rows in key order: the order in which every store writes them (I3).
     #[must_use]
     pub fn sorted(&self) -> Vec<usize> {
-        // Keys mostly begin alike (tenant, region); the eight bytes behind that decide nearly every comparison without
-        // a look at the keys. Where those are equal, or a key ends in them, the keys decide.
-        let shared = (1..self.len()).fold(self.keys.len(), |shared, ix| shared.min(common(self.key(0), self.key(ix))));
-        let mut order: Vec<(u64, usize)> = (0..self.len()).map(|ix| (front(self.key(ix), shared), ix)).collect();
-        order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| self.key(a.1).cmp(self.key(b.1))));
-        order.into_iter().map(|(_, ix)| ix).collect()
+        let mut order: Vec<(u64, u32)> = (0..self.len() as u32).map(|ix| (0, ix)).collect();
+        self.sort_from(&mut order, 0);
+        order.into_iter().map(|(_, ix)| ix as usize).collect()
+    }
+
+    /// Sorts rows whose keys are alike before `start`. Keys begin alike in long runs (tenant, region, window): the eight
+    /// bytes behind what all of them share order them as numbers, and those that are equal are sorted by what follows. No key
+    /// of a table is the beginning of another: each column of a key says where it ends.
+    fn sort_from(&self, order: &mut [(u64, u32)], start: usize) {
+        let rest = |ix: u32| self.key(ix as usize).get(start..).unwrap_or_default();
+        let Some((first, others)) = order.split_first() else { return };
+        let head = rest(first.1);
+        let shared = others.iter().fold(head.len(), |shared, (_, ix)| common(&head[..shared], rest(*ix)));
+        if order.len() <= FEW || shared == head.len() {
+            order.sort_unstable_by(|a, b| rest(a.1).cmp(rest(b.1)));
+            return;
+        }
+        order.iter_mut().for_each(|(number, ix)| *number = front(rest(*ix), shared));
+        order.sort_unstable_by_key(|(number, _)| *number);
+        for alike in order.chunk_by_mut(|a, b| a.0 == b.0).filter(|alike| alike.len() > 1) {
+            self.sort_from(alike, start + shared + 8);
+        }
     }
 
     fn row(&mut self, key: &[u8]) -> usize {
@@ -141,6 +157,9 @@ impl TableDelta {
         self.keys.len() + self.cells.len() * size_of::<Cell>() + heap
     }
 }
+
+/// So few keys are sorted by comparing them.
+const FEW: usize = 8;
 
 /// The length of what both begin with.
 fn common(a: &[u8], b: &[u8]) -> usize {
@@ -277,8 +296,17 @@ impl RowMut<'_> {
     }
 
     /// Adds to an integer column that sums.
+    ///
+    /// # Panics
+    /// Where the table declares no such sum (a programming error).
     pub fn add(&mut self, name: &'static str, value: i64) -> &mut Self {
-        self.merge(name, Cell::Int(value))
+        let ix = self.find(name);
+        assert!(self.slots[ix].column.merge == Merge::Sum, "column {name} is no sum: use merge()");
+        match &mut self.cells[ix] {
+            Cell::Int(sum) => *sum = sum.saturating_add(value),
+            cell => *cell = Cell::Int(value),
+        }
+        self
     }
 
     /// Sets a register, unless it holds a value with a larger stamp. Null clears it.

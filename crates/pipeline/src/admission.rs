@@ -16,6 +16,10 @@ use std::collections::VecDeque;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+/// The part of a full horizon that leaves at once, one of so many: look-ups that need not wait for each other cost much less
+/// than one beside every record.
+const SHED: usize = 64;
+
 /// The event ids applied to one partition within the horizon, in the order of their appends.
 ///
 /// The log takes many records with one fsync, at one time; so append times are kept by run, not by record.
@@ -71,6 +75,16 @@ impl Horizon {
                 self.runs.pop_back();
             }
         }
+    }
+
+    /// Makes room where there are more than `max` ids; false where there are not, or all of them are staged.
+    fn shed(&mut self, max: usize) -> bool {
+        if self.order.len() <= max {
+            return false;
+        }
+        let count = (max / SHED).max(1).min(self.order.len() - self.staged);
+        (0..count).for_each(|_| self.pop_oldest());
+        count > 0
     }
 
     fn expire(&mut self, before_us: i64) {
@@ -201,11 +215,7 @@ impl Admission {
         }
         horizon.push(append_us, identity.0);
         horizon.staged += 1;
-        let over = horizon.order.len() > self.max_entries && horizon.order.len() > horizon.staged;
-        if over {
-            horizon.pop_oldest();
-        }
-        over
+        horizon.shed(self.max_entries)
     }
 
     /// Takes up an unsequenced event that was applied before this worker owned the partition: it is committed.
@@ -213,9 +223,7 @@ impl Admission {
         let horizon = self.horizons.entry(tp).or_default();
         if horizon.seen.insert(identity.0) {
             horizon.push(append_us, identity.0);
-            if horizon.order.len() > self.max_entries {
-                horizon.pop_oldest();
-            }
+            horizon.shed(self.max_entries);
         }
     }
 
@@ -375,6 +383,20 @@ mod tests {
         commit(&mut admission);
         admission.roll_back();
         assert!(!seen(&mut admission, 1, 101) && seen(&mut admission, 2, 101));
+    }
+
+    #[test]
+    fn past_the_cap_a_part_goes_at_once_but_nothing_of_a_batch() {
+        let max = 4 * SHED as u128;
+        let mut admission = Admission::new(100, max as usize, 10);
+        for id in 0..max {
+            assert!(!apply(&mut admission, id, 0));
+        }
+        assert!(!apply(&mut admission, max, 0), "all of them are staged");
+        commit(&mut admission);
+        assert!(apply(&mut admission, max + 1, 0));
+        assert!(!seen(&mut admission, 0, 1) && !seen(&mut admission, 3, 1) && seen(&mut admission, 4, 1));
+        assert!(!apply(&mut admission, 0, 0), "there is room again");
     }
 
     #[test]

@@ -84,15 +84,27 @@ impl<S: Source, C: Clock, O: Observer> Ahead<'_, S, C, O> {
 
     /// Folds what was taken up; false where a record needs something first.
     async fn fold(&mut self, folded: &mut Folded, committed: &CancellationToken) -> bool {
-        for record in self.batch.records(folded.records, self.batch.len()) {
-            if self.owned.contains_key(&record.tp) && self.folder.fold(&record, None, &mut folded.tally).is_err() {
-                return false;
-            }
-            folded.records += 1;
-            if folded.records.is_multiple_of(TURN) {
-                tokio::task::yield_now().await;
-                if committed.is_cancelled() {
-                    break;
+        let mut turn = 0;
+        for (page, records) in self.batch.runs(folded.records, self.batch.len()) {
+            let owned = self.owned.contains_key(&page.tp());
+            for from in records.clone().step_by(TURN) {
+                let part = from..records.end.min(from + TURN);
+                turn += part.len();
+                if owned {
+                    let done = self.folder.fold_run(page, part, None, &mut folded.tally);
+                    folded.records += done.records;
+                    if done.needed.is_some() {
+                        return false;
+                    }
+                } else {
+                    folded.records += part.len();
+                }
+                if turn >= TURN {
+                    turn = 0;
+                    tokio::task::yield_now().await;
+                    if committed.is_cancelled() {
+                        return true;
+                    }
                 }
             }
         }

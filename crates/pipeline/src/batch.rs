@@ -2,6 +2,7 @@
 
 use crate::options::WorkerOptions;
 use crate::record::{Page, Record};
+use std::ops::Range;
 use std::time::Duration;
 
 /// Pages of several partitions, in the order of their arrival, addressed as one list of records.
@@ -68,16 +69,19 @@ impl Batch {
         Duration::from_micros(u64::try_from(options.linger_us() - (now_us - self.opened_us)).unwrap_or(0))
     }
 
+    /// The records `from..to`, by page: those of each that are in the range.
+    pub fn runs(&self, from: usize, to: usize) -> impl Iterator<Item = (&Page, Range<usize>)> {
+        let first = self.starts.partition_point(|start| *start <= from).saturating_sub(1);
+        let pages = self.pages.iter().zip(&self.starts).skip(first).take_while(move |(_, start)| **start < to);
+        pages.map(move |((page, skip), start)| {
+            let at = |number: usize| (skip + number.saturating_sub(*start)).min(page.len());
+            (page, at(from)..at(to))
+        })
+    }
+
     /// The records `from..to`.
     pub fn records(&self, from: usize, to: usize) -> impl Iterator<Item = Record<'_>> {
-        let first = self.starts.partition_point(|start| *start <= from).saturating_sub(1);
-        self.pages[first.min(self.pages.len())..]
-            .iter()
-            .zip(&self.starts[first.min(self.starts.len())..])
-            .flat_map(|((page, skip), start)| (*skip..page.len()).map(move |ix| (start + ix - skip, page.record(ix))))
-            .skip_while(move |(ix, _)| *ix < from)
-            .take_while(move |(ix, _)| *ix < to)
-            .map(|(_, record)| record)
+        self.runs(from, to).flat_map(|(page, range)| range.map(|ix| page.record(ix)))
     }
 
     /// Forgets the first `count` records.

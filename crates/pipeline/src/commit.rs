@@ -114,17 +114,16 @@ impl<S: Source, P: Publisher, R: RowStore, C: Clock, O: Observer> Worker<S, P, R
         let (mut next, mut forced) = (range.from + records, range.refused.clone());
         while next < range.to {
             let mut needed = None;
-            for record in batch.records(next, range.to) {
-                if !self.owned.contains_key(&record.tp) {
-                    next += 1;
+            for (page, records) in batch.runs(next, range.to) {
+                if !self.owned.contains_key(&page.tp()) {
+                    next += records.len();
                     continue;
                 }
-                match self.folder.fold(&record, forced.take(), &mut tally) {
-                    Ok(()) => next += 1,
-                    Err(first) => {
-                        needed = Some(first);
-                        break;
-                    }
+                let done = self.folder.fold_run(page, records, forced.take(), &mut tally);
+                next += done.records;
+                needed = done.needed;
+                if needed.is_some() {
+                    break;
                 }
             }
             match needed {

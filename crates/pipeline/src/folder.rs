@@ -4,7 +4,7 @@ use crate::admission::{Admission, Admit};
 use crate::deadletter::dead_letter;
 use crate::outcome::{DeadKind, DeadReason, Outcome};
 use crate::position::{Counts, Position};
-use crate::record::{Headers, OutRecord, Record};
+use crate::record::{Headers, OutRecord, Page, Record};
 use crate::schemas::SchemaBook;
 use codec::{DecodeError, EncodeError, Encoder};
 use domain::delta::Deltas;
@@ -12,6 +12,7 @@ use domain::event::{Event, EventKind};
 use domain::projection::{DERIVED_PER_EVENT, Origin};
 use domain::{Folded, Projection, TopicPartition, validity};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// What folding a batch brought about, besides rows.
 #[derive(Debug, Default)]
@@ -41,6 +42,15 @@ pub enum Needed {
     Schema(u32),
     /// An id for the schema of this kind, under which a derived event is written.
     Registration(EventKind),
+}
+
+/// How far a run of records was folded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The number of records folded.
+    pub records: usize,
+    /// What the next one needs first.
+    pub needed: Option<Needed>,
 }
 
 /// Why the events that an event gives rise to are not there.
@@ -126,17 +136,55 @@ impl Folder {
         self.spare = Some(rows);
     }
 
+    /// Folds records of a page in their order, as [`Folder::fold`] does, up to the first that needs something; `forced`
+    /// is of the first one.
+    pub fn fold_run(
+        &mut self,
+        page: &Page,
+        records: Range<usize>,
+        mut forced: Option<DeadReason>,
+        tally: &mut Tally,
+    ) -> Run {
+        let Some(mut position) = tally.positions.get(&page.tp()).copied() else {
+            return Run { records: records.len(), needed: None };
+        };
+        let mut run = Run { records: 0, needed: None };
+        for ix in records {
+            match self.fold_record(&page.record(ix), forced.take(), &mut position, tally) {
+                Ok(()) => run.records += 1,
+                Err(needed) => {
+                    run.needed = Some(needed);
+                    break;
+                }
+            }
+        }
+        tally.positions.insert(page.tp(), position);
+        run
+    }
+
     /// Folds one record: rows into the deltas, everything else into the tally, whose positions must hold the
     /// record's partition. `forced` makes it dead: a store refused its rows, or the registry has no such schema.
     ///
     /// # Errors
     /// What is [`Needed`] first, before anything is changed.
     pub fn fold(&mut self, record: &Record<'_>, forced: Option<DeadReason>, tally: &mut Tally) -> Result<(), Needed> {
+        let Some(mut position) = tally.positions.get(&record.tp).copied() else { return Ok(()) };
+        let folded = self.fold_record(record, forced, &mut position, tally);
+        tally.positions.insert(record.tp, position);
+        folded
+    }
+
+    fn fold_record(
+        &mut self,
+        record: &Record<'_>,
+        forced: Option<DeadReason>,
+        position: &mut Position,
+        tally: &mut Tally,
+    ) -> Result<(), Needed> {
         let (outcome, occurred_us) = match forced {
             Some(reason) => (Outcome::Dead(reason), None),
             None => self.outcome(record, tally)?,
         };
-        let Some(position) = tally.positions.get_mut(&record.tp) else { return Ok(()) };
         let holes = record.offset - position.next_offset;
         position.counts.holes += holes;
         tally.counts.holes += holes;
@@ -196,7 +244,8 @@ impl Folder {
     }
 
     fn outcome(&mut self, record: &Record<'_>, tally: &mut Tally) -> Result<(Outcome, Option<i64>), Needed> {
-        let event = match self.book.schemas().decode(record.value) {
+        let mut room = None;
+        let event = match self.book.schemas().decode_into(record.value, &mut room) {
             Ok(event) => event,
             Err(DecodeError::UnknownSchema { id }) if self.book.has_registry() => return Err(Needed::Schema(id)),
             Err(error) => return Ok((dead(DeadKind::Undecodable, error.to_string()), None)),
@@ -206,7 +255,7 @@ impl Folder {
             let text = format!("{} belongs to {}", event.kind().name(), event.kind().topic());
             return Ok((dead(DeadKind::Invalid, text), None));
         }
-        if let Err(violation) = validity::check(&event, record.key, record.append_time_us) {
+        if let Err(violation) = validity::check(event, record.key, record.append_time_us) {
             return Ok((dead(DeadKind::Invalid, violation.to_string()), None));
         }
         let meta = event.meta();
@@ -218,13 +267,13 @@ impl Folder {
                 Admit::MarkNeeded => return Err(Needed::Marks),
             }
         }
-        let derived = match self.derive(&event, record) {
+        let derived = match self.derive(event, record) {
             Ok(derived) => derived,
             Err(Underived::Unregistered(kind)) => return Err(Needed::Registration(kind)),
             Err(Underived::Encode(error)) => return Ok((dead(DeadKind::Invalid, error.to_string()), None)),
         };
         self.deltas.set_scope(record.tp);
-        if (self.projection.fold)(&event, &mut self.deltas) == Folded::Ignored {
+        if (self.projection.fold)(event, &mut self.deltas) == Folded::Ignored {
             return Ok((Outcome::Ignored, None));
         }
         if let (Some(admission), Some(identity)) = (&mut self.admission, identity)

@@ -265,14 +265,17 @@ impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Obs
         let (mut next, mut forced) = (0, None);
         while next < batch.len() {
             let mut needed = None;
-            for record in batch.records(next, batch.len()) {
-                if self.opens_part(record.tp, &mut tally)
-                    && let Err(first) = self.folder.fold(&record, forced.take(), &mut tally)
-                {
-                    needed = Some(first);
+            for (page, records) in batch.runs(next, batch.len()) {
+                if !self.opens_part(page.tp(), &mut tally) {
+                    next += records.len();
+                    continue;
+                }
+                let done = self.folder.fold_run(page, records, forced.take(), &mut tally);
+                next += done.records;
+                needed = done.needed;
+                if needed.is_some() {
                     break;
                 }
-                next += 1;
             }
             if let Some(needed) = needed {
                 forced = self.env.supply(self.folder.book(), needed).await?;
