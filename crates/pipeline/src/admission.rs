@@ -11,7 +11,8 @@
 
 use domain::TopicPartition;
 use domain::event::Meta;
-use hashbrown::{HashMap, HashSet};
+use hashbrown::hash_table::Entry;
+use hashbrown::{HashMap, HashTable};
 use std::collections::VecDeque;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -25,8 +26,11 @@ const SHED: usize = 64;
 /// The log takes many records with one fsync, at one time; so append times are kept by run, not by record.
 #[derive(Debug, Default)]
 struct Horizon {
-    seen: HashSet<u64>,
+    /// Each id by its number: a table of numbers is half as large as one of ids, which lie in `order` anyway.
+    seen: HashTable<u32>,
     order: VecDeque<u64>,
+    /// The number of the oldest id; the others count on from it, and around.
+    first: u32,
     /// Append time and number of the ids in `order` that share it.
     runs: VecDeque<(i64, usize)>,
     /// How many of them, the newest, are not committed; and how many of those are of the sealed batch.
@@ -39,17 +43,48 @@ struct Horizon {
 }
 
 impl Horizon {
-    fn push(&mut self, append_us: i64, hash: u64) {
+    fn contains(&self, hash: u64) -> bool {
+        let held = |number: &u32| self.order.get(number.wrapping_sub(self.first) as usize) == Some(&hash);
+        self.seen.find(hash, held).is_some()
+    }
+
+    /// Adds a number for an id that has, or is about to get, its place in the order; false where the id has one already.
+    fn number(&mut self, number: u32, hash: u64) -> bool {
+        let (order, first) = (&self.order, self.first);
+        let id = |number: &u32| order.get(number.wrapping_sub(first) as usize).copied().unwrap_or_default();
+        match self.seen.entry(hash, |held| id(held) == hash, id) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(vacant) => {
+                vacant.insert(number);
+                true
+            }
+        }
+    }
+
+    fn forget(&mut self, number: u32, hash: u64) {
+        if let Ok(held) = self.seen.find_entry(hash, |held| *held == number) {
+            held.remove();
+        }
+    }
+
+    /// Adds an id; false where it was seen before.
+    fn push(&mut self, append_us: i64, hash: u64) -> bool {
+        if !self.number(self.first.wrapping_add(self.order.len() as u32), hash) {
+            return false;
+        }
         self.order.push_back(hash);
         match self.runs.back_mut() {
             Some((at_us, count)) if *at_us == append_us => *count += 1,
             _ => self.runs.push_back((append_us, 1)),
         }
+        true
     }
 
     fn pop_oldest(&mut self) {
-        let (Some(hash), Some((append_us, count))) = (self.order.pop_front(), self.runs.front_mut()) else { return };
-        self.seen.remove(&hash);
+        let Some(hash) = self.order.pop_front() else { return };
+        self.forget(self.first, hash);
+        self.first = self.first.wrapping_add(1);
+        let Some((append_us, count)) = self.runs.front_mut() else { return };
         self.gone.push_back((*append_us, hash));
         *count -= 1;
         if *count == 0 {
@@ -58,8 +93,9 @@ impl Horizon {
     }
 
     fn push_oldest(&mut self, append_us: i64, hash: u64) {
-        self.seen.insert(hash);
+        self.first = self.first.wrapping_sub(1);
         self.order.push_front(hash);
+        self.number(self.first, hash);
         match self.runs.front_mut() {
             Some((at_us, count)) if *at_us == append_us => *count += 1,
             _ => self.runs.push_front((append_us, 1)),
@@ -68,7 +104,7 @@ impl Horizon {
 
     fn pop_newest(&mut self) {
         let Some(hash) = self.order.pop_back() else { return };
-        self.seen.remove(&hash);
+        self.forget(self.first.wrapping_add(self.order.len() as u32), hash);
         if let Some((_, count)) = self.runs.back_mut() {
             *count -= 1;
             if *count == 0 {
@@ -170,7 +206,7 @@ impl Admission {
             let horizon = self.horizons.entry(tp).or_default();
             horizon.expire(append_us.saturating_sub(self.horizon_us));
             let identity = identity(meta.event_id, key);
-            return if horizon.seen.contains(&identity.0) { Admit::Duplicate } else { Admit::New(identity) };
+            return if horizon.contains(identity.0) { Admit::Duplicate } else { Admit::New(identity) };
         };
         let of = |marks: &Marks| marks.get(&tp).and_then(|marks| marks.get(meta.producer_id)).copied();
         let staged = of(&self.staged_marks).or_else(|| of(&self.sealed_marks));
@@ -210,10 +246,9 @@ impl Admission {
             return false;
         }
         let horizon = self.horizons.entry(tp).or_default();
-        if !horizon.seen.insert(identity.0) {
+        if !horizon.push(append_us, identity.0) {
             return false;
         }
-        horizon.push(append_us, identity.0);
         horizon.staged += 1;
         horizon.shed(self.max_entries)
     }
@@ -221,8 +256,7 @@ impl Admission {
     /// Takes up an unsequenced event that was applied before this worker owned the partition: it is committed.
     pub fn refilled(&mut self, tp: TopicPartition, identity: Identity, append_us: i64) {
         let horizon = self.horizons.entry(tp).or_default();
-        if horizon.seen.insert(identity.0) {
-            horizon.push(append_us, identity.0);
+        if horizon.push(append_us, identity.0) {
             horizon.shed(self.max_entries);
         }
     }
@@ -383,6 +417,20 @@ mod tests {
         commit(&mut admission);
         admission.roll_back();
         assert!(!seen(&mut admission, 1, 101) && seen(&mut admission, 2, 101));
+    }
+
+    #[test]
+    fn numbers_of_ids_go_around() {
+        let mut admission = Admission::new(100, 1_000, 10);
+        admission.horizons.insert(TP, Horizon { first: u32::MAX - 1, ..Horizon::default() });
+        for (id, append_us) in [(1, 0), (2, 50), (3, 60), (4, 60)] {
+            apply(&mut admission, id, append_us);
+        }
+        commit(&mut admission);
+        assert!([1, 2, 3, 4].iter().all(|id| seen(&mut admission, *id, 100)));
+        assert!(!seen(&mut admission, 1, 151) && !seen(&mut admission, 2, 151) && seen(&mut admission, 3, 151));
+        admission.roll_back();
+        assert!([1, 2, 3, 4].iter().all(|id| seen(&mut admission, *id, 100)));
     }
 
     #[test]
