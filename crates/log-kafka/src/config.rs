@@ -144,6 +144,9 @@ const GUARDED: &[(&str, &str)] = &[
     ("fetch.queue.backoff.ms", BOUNDED),
 ];
 
+/// How many answers of fetches fit into what is read ahead.
+const FETCHES_AHEAD: usize = 4;
+
 /// Room beside the bytes that are counted: for the record's envelope, and for a dead letter's coordinates and reason
 /// beside a record of the largest size (I6).
 const ENVELOPE_BYTES: usize = 1 << 20;
@@ -211,7 +214,10 @@ impl KafkaConfig {
     pub(crate) fn reader(&self, group: &str) -> Result<ClientConfig, ConfigError> {
         let mut client = self.client()?;
         let prefetch = self.queue_bytes / 2;
-        let fetch = prefetch.clamp(self.max_record_bytes + ENVELOPE_BYTES, 64 << 20);
+        // The answer to a fetch is held compressed, and then once more, several times as large. One record that is larger
+        // comes all the same: alone, in an answer that must be taken.
+        let fetch = (prefetch / FETCHES_AHEAD).clamp(1 << 20, 64 << 20);
+        let answer = fetch.max(self.max_record_bytes + ENVELOPE_BYTES) + (1 << 20);
         client
             .set("group.id", group)
             .set("enable.auto.commit", "false")
@@ -222,8 +228,10 @@ impl KafkaConfig {
             // The default stops fetching for a second whenever the queue was full.
             .set("fetch.queue.backoff.ms", "20")
             .set("queued.max.messages.kbytes", (prefetch / 1024).max(1).to_string())
+            // Of a consumer this only raises the next one.
+            .set("message.max.bytes", fetch.to_string())
             .set("fetch.max.bytes", fetch.to_string())
-            .set("receive.message.max.bytes", (fetch + (1 << 20)).to_string());
+            .set("receive.message.max.bytes", answer.to_string());
         // A broker that answers as soon as it has a record answers for every few records, which costs it, and whoever
         // asks, more than the records do. Who waits longer waits in front of a partition that was just assigned, too.
         self.unless_given(&mut client, &["fetch.min.bytes"], "65536");

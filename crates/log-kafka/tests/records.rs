@@ -128,6 +128,11 @@ async fn a_record_that_is_too_large_is_refused_and_nothing_of_its_batch_is_there
     let refused = publisher.publish(batch).await;
     assert!(matches!(&refused, Err(LogError::Refused(text)) if text.contains("the limit is 8388608")), "{refused:?}");
     assert_eq!(everything(&rig).await, []);
-    publisher.publish(vec![record("a", vec![7; rig.config.max_record_bytes - 100_000])]).await.unwrap();
+    // Larger than the answer that a fetch asks for, also where it is compressed.
+    let noise = |ix: u32| (ix.wrapping_mul(2_654_435_761).rotate_left(ix % 31) >> 11) as u8;
+    let value: Vec<u8> = (0..rig.config.max_record_bytes as u32 - 100_000).map(noise).collect();
+    publisher.publish(vec![record("a", value.clone())]).await.unwrap();
+    let got = everything(&rig).await;
+    assert!(got.len() == 1 && got[0].value == value, "it comes back whole");
     rig.end().await;
 }
