@@ -89,11 +89,17 @@ impl Bench<'_> {
             let measured = self.fresh(&self.spec(Work::Worker, role, u64::MAX));
             self.add("profile", role, &[], measured);
         }
-        if self.plan.wants("scale") {
-            self.scale();
+        for (part, of_part) in
+            [("workers", Self::workers as fn(&mut Self)), ("backlog", Self::backlogs), ("keys", Self::keys)]
+        {
+            if self.plan.wants("scale") || self.plan.wants(&format!("scale-{part}")) {
+                of_part(self);
+            }
         }
-        if self.plan.wants("latency") {
-            ROLES.iter().for_each(|(role, _)| self.latency(role));
+        for (role, _) in ROLES {
+            if self.plan.wants("latency") || self.plan.wants(&format!("latency-{role}")) {
+                self.latency(role);
+            }
         }
     }
 
@@ -143,7 +149,7 @@ impl Bench<'_> {
         self.add("ingest", "worker", &[&name], worker);
     }
 
-    fn scale(&mut self) {
+    fn workers(&mut self) {
         for (role, _) in ROLES {
             let limit = if role == "ingest" { self.plan.ingest_events } else { u64::MAX };
             for workers in [1, 2, 4] {
@@ -152,12 +158,18 @@ impl Bench<'_> {
                 self.add("workers", &format!("{role}, {workers}"), &[&format!("{role}, 1")], measured);
             }
         }
+    }
+
+    fn backlogs(&mut self) {
         for role in ["projector", "aggregator"] {
             for backlog in self.plan.backlogs.clone() {
                 let measured = self.fresh(&self.spec(Work::Worker, role, backlog));
                 self.add("backlog", &format!("{role}, {backlog}"), &[], measured);
             }
         }
+    }
+
+    fn keys(&mut self) {
         for keys in [1_000, 100_000, 1_000_000] {
             let prefix = format!("keys-{keys}.");
             eprintln!("preparing {keys} keys ...");
