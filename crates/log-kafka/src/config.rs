@@ -42,7 +42,7 @@ impl Default for KafkaConfig {
             properties: BTreeMap::new(),
             client_id: "sporelog".to_owned(),
             session_timeout_ms: 45_000,
-            queue_bytes: 16 << 20,
+            queue_bytes: 12 << 20,
             max_record_bytes: 8 << 20,
             group_instance_id: None,
             delivery_timeout_ms: 30_000,
@@ -145,7 +145,7 @@ const GUARDED: &[(&str, &str)] = &[
 ];
 
 /// How many answers of fetches fit into what is read ahead.
-const FETCHES_AHEAD: usize = 4;
+const FETCHES_AHEAD: usize = 8;
 
 /// Room beside the bytes that are counted: for the record's envelope, and for a dead letter's coordinates and reason
 /// beside a record of the largest size (I6).

@@ -1,14 +1,13 @@
 //! One member of a consumer group.
 //!
-//! **Threads.** A thread of its own polls librdkafka: it blocks once, for 20 ms at most, then takes what is there
-//! without waiting, and hands pages over. The worker takes them on its own thread. What changes the fetching (a seek, the
+//! **Threads.** A thread of its own polls librdkafka: it serves the events of the group, blocks once for records, for 20 ms
+//! at most, then takes what is there without waiting, and hands pages over. The worker takes them on its own thread. What changes the fetching (a seek, the
 //! end of a revocation) is done by the polling thread, between two polls, so that a page belongs to exactly one reading
 //! of its partition. What only asks a broker, and a commit, blocks a thread of the runtime's blocking pool.
 //!
 //! **Memory.** Half of `queue_bytes` is librdkafka's own queue, half the hand-over. While the hand-over is full the
-//! thread does not poll, so that what was fetched stays fetched. But revocations and the group's liveness come
-//! through the same queue as the messages, behind them; so a stall of more than a second, which only an outage or a very
-//! long flush makes, pauses the partitions (that throws away what librdkafka had fetched ahead) and polls on.
+//! thread takes no records, so that what was fetched stays fetched. Revocations and the group's liveness come through a
+//! queue of their own and are served meanwhile.
 //!
 //! **Rebalances**, classic and cooperative.
 //!

@@ -22,8 +22,6 @@ const POLL: Duration = Duration::from_millis(20);
 const BUSY_POLL: Duration = Duration::from_millis(1);
 /// How long the short polls go on.
 const BUSY_US: i64 = 50_000;
-/// How long the hand-over may be full before the partitions are paused.
-const STALL_US: i64 = 1_000_000;
 /// How often positions are mirrored.
 const MIRROR_US: i64 = 1_000_000;
 /// Any topic will do to see whether a broker answers, and how long it may take.
@@ -40,7 +38,7 @@ const SEEK: Duration = Duration::from_secs(5);
 /// Where a partition is read.
 struct Cursor {
     reading: u64,
-    /// The next offset: what comes below it was fetched twice, around a pause.
+    /// The next offset: what comes below it was taken before.
     next: i64,
 }
 
@@ -53,8 +51,6 @@ struct Poller {
     limit: usize,
     busy_until_us: i64,
     handed_over_us: i64,
-    stalled_us: Option<i64>,
-    paused: Vec<TopicPartition>,
     mirrored_us: i64,
     trouble: Troubles,
 }
@@ -89,8 +85,6 @@ pub(super) fn start(
         limit: config.queue_bytes / 2,
         busy_until_us: 0,
         handed_over_us: 0,
-        stalled_us: None,
-        paused: Vec::new(),
         mirrored_us: 0,
         trouble: Troubles::default(),
     };
@@ -122,48 +116,15 @@ impl Poller {
         self.consumer.context().clock.monotonic_us()
     }
 
-    fn list<'a>(&self, tps: impl IntoIterator<Item = &'a TopicPartition>) -> TopicPartitionList {
-        let mut list = TopicPartitionList::new();
-        for tp in tps {
-            list.add_partition(&self.consumer.context().names.topic(tp.topic), tp.partition as i32);
-        }
-        list
-    }
-
-    /// Whether to poll. While the hand-over is full this waits; after a while the partitions are paused instead, so
-    /// that nothing but the group's events is polled.
+    /// Whether there is room for more records. Where there is none, the events of the group are served all the same.
     fn has_room(&mut self) -> bool {
-        let full = self.shared.state().bytes >= self.limit;
-        if !full {
-            self.stalled_us = None;
-            self.resume();
+        if self.shared.state().bytes < self.limit {
             return true;
         }
-        if !self.paused.is_empty() {
-            return true;
-        }
-        let now_us = self.now_us();
-        if now_us - *self.stalled_us.get_or_insert(now_us) < STALL_US {
-            self.shared.wait(POLL);
-            return false;
-        }
-        let fetching: Vec<_> = self.consumer.context().fetching().iter().copied().collect();
-        tracing::debug!(partitions = fetching.len(), "the worker does not take what was read: paused");
-        if let Err(error) = self.consumer.pause(&self.list(&fetching)) {
-            tracing::warn!(%error, "the partitions were not paused");
-        }
-        self.paused = fetching;
-        true
-    }
-
-    fn resume(&mut self) {
-        if self.paused.is_empty() {
-            return;
-        }
-        let paused = std::mem::take(&mut self.paused);
-        if let Err(error) = self.consumer.resume(&self.list(&paused)) {
-            tracing::warn!(%error, "the partitions were not resumed");
-        }
+        let failures = self.events();
+        failures.iter().for_each(|error| self.failed(error));
+        self.shared.wait(POLL);
+        false
     }
 
     /// Blocks once, then takes what is there, and hands it over; where the last hand-over was just now, a little later.
@@ -239,9 +200,6 @@ impl Poller {
     fn seeks(&mut self) {
         let seeks = std::mem::take(&mut self.shared.state().seeks);
         if !seeks.is_empty() {
-            // The worker is awake: whatever it left lying is taken up soon.
-            self.resume();
-            self.stalled_us = None;
             self.busy_until_us = self.now_us() + BUSY_US;
         }
         for Seek { tp, offset, reply } in seeks {
@@ -291,7 +249,6 @@ impl Poller {
         state.members.lose(&revocation.tps);
         state.drop_stale();
         drop(state);
-        self.resume();
         self.consumer.context().unassign(&self.consumer, &revocation.tps);
         self.cursors.retain(|tp, _| !revocation.tps.contains(tp));
         self.shared.news.notify_one();
@@ -345,7 +302,7 @@ impl Poller {
 
 fn take(message: Fetched<'_>, gather: &mut Gather, cursors: &mut BTreeMap<TopicPartition, Cursor>) {
     let Some(tp) = gather.place(message) else { return };
-    // Fetched before a partition was given up, or a second time around a pause.
+    // Fetched before a partition was given up.
     let Some(cursor) = cursors.get_mut(&tp).filter(|cursor| message.offset() >= cursor.next) else { return };
     cursor.next = message.offset() + 1;
     gather.push(tp, message);

@@ -42,7 +42,7 @@ impl Default for KafkaSection {
             properties_file: None,
             group_instance_id: None,
             session_timeout_ms: 45_000,
-            queue_bytes: 16 << 20,
+            queue_bytes: 12 << 20,
             delivery_timeout_ms: 30_000,
         }
     }
