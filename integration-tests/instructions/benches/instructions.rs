@@ -61,7 +61,7 @@ fn values() -> Values {
     Values { schemas, values }
 }
 
-#[library_benchmark(config = at_most(4_060))]
+#[library_benchmark(config = at_most(2_735))]
 #[bench::events(values())]
 fn decode(given: Values) -> Values {
     for value in &given.values {
@@ -101,19 +101,19 @@ fn fold(events: &[Event<'_>], projection: &Projection) -> Deltas {
     deltas
 }
 
-#[library_benchmark(config = at_most(7_950))]
+#[library_benchmark(config = at_most(7_865))]
 #[bench::events(decoded())]
 fn fold_records((events, _): (&'static [Event<'static>], Encoder)) -> Deltas {
     fold(events, &RECORDS)
 }
 
-#[library_benchmark(config = at_most(3_665))]
+#[library_benchmark(config = at_most(3_535))]
 #[bench::events(decoded())]
 fn fold_views((events, _): (&'static [Event<'static>], Encoder)) -> Deltas {
     fold(events, &VIEWS)
 }
 
-#[library_benchmark(config = at_most(4_135))]
+#[library_benchmark(config = at_most(1_855))]
 #[bench::events(decoded())]
 fn fold_series((events, _): (&'static [Event<'static>], Encoder)) -> Deltas {
     fold(events, &SERIES)
@@ -139,7 +139,7 @@ fn folder() -> (Folder, Vec<Page>, Tally) {
 }
 
 // All that a worker does with a record between the log and the store: decode, validity, duplicates, fold, account.
-#[library_benchmark(config = at_most(7_350))]
+#[library_benchmark(config = at_most(6_015))]
 #[bench::events(folder())]
 fn worker((mut folder, pages, mut tally): (Folder, Vec<Page>, Tally)) -> (Folder, Vec<Page>, Tally) {
     for record in pages.iter().flat_map(Page::records) {
@@ -155,7 +155,7 @@ fn cache() -> (RowCache, Vec<Vec<u8>>) {
     (cache, keys)
 }
 
-#[library_benchmark(config = at_most(738))]
+#[library_benchmark(config = at_most(721))]
 #[bench::rows(cache())]
 fn row_cache_hit((mut cache, keys): (RowCache, Vec<Vec<u8>>)) -> (RowCache, Vec<Vec<u8>>) {
     for key in &keys {
