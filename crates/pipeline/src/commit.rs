@@ -113,20 +113,10 @@ impl<S: Source, P: Publisher, R: RowStore, C: Clock, O: Observer> Worker<S, P, R
         let Folded { mut tally, records } = self.folded.take().unwrap_or_else(|| self.unfolded(&[]));
         let (mut next, mut forced) = (range.from + records, range.refused.clone());
         while next < range.to {
-            let mut needed = None;
-            for (page, records) in batch.runs(next, range.to) {
-                if !self.owned.contains_key(&page.tp()) {
-                    next += records.len();
-                    continue;
-                }
-                let done = self.folder.fold_run(page, records, forced.take(), &mut tally);
-                next += done.records;
-                needed = done.needed;
-                if needed.is_some() {
-                    break;
-                }
-            }
-            match needed {
+            let owns = |tp, _: &mut Tally| self.owned.contains_key(&tp);
+            let done = self.folder.fold_batch(batch, next..range.to, forced.take(), &mut tally, owns);
+            next += done.records;
+            match done.needed {
                 None => {}
                 Some(Needed::Marks) => {
                     let producers = self.folder.unknown_producers(batch.records(next, range.to));

@@ -1,6 +1,7 @@
 //! From records to row deltas: decode, admit, fold. No I/O, no waiting; both loops use it.
 
 use crate::admission::{Admission, Admit};
+use crate::batch::Batch;
 use crate::deadletter::dead_letter;
 use crate::outcome::{DeadKind, DeadReason, Outcome};
 use crate::position::{Counts, Position};
@@ -134,6 +135,31 @@ impl Folder {
     pub fn recycle(&mut self, mut rows: Deltas) {
         rows.clear();
         self.spare = Some(rows);
+    }
+
+    /// Folds records of a batch in their order, up to the first that needs something; those of a partition that `owns`
+    /// does not take are passed over. `forced` is of the first one that is folded.
+    pub fn fold_batch(
+        &mut self,
+        batch: &Batch,
+        records: Range<usize>,
+        mut forced: Option<DeadReason>,
+        tally: &mut Tally,
+        mut owns: impl FnMut(TopicPartition, &mut Tally) -> bool,
+    ) -> Run {
+        let mut run = Run { records: 0, needed: None };
+        for (page, records) in batch.runs(records.start, records.end) {
+            if !owns(page.tp(), tally) {
+                run.records += records.len();
+                continue;
+            }
+            let done = self.fold_run(page, records, forced.take(), tally);
+            run = Run { records: run.records + done.records, needed: done.needed };
+            if run.needed.is_some() {
+                break;
+            }
+        }
+        run
     }
 
     /// Folds records of a page in their order, as [`Folder::fold`] does, up to the first that needs something; `forced`

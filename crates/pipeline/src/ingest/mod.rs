@@ -264,31 +264,14 @@ impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Obs
         let mut tally = Tally::default();
         let (mut next, mut forced) = (0, None);
         while next < batch.len() {
-            let mut needed = None;
-            for (page, records) in batch.runs(next, batch.len()) {
-                if !self.opens_part(page.tp(), &mut tally) {
-                    next += records.len();
-                    continue;
-                }
-                let done = self.folder.fold_run(page, records, forced.take(), &mut tally);
-                next += done.records;
-                needed = done.needed;
-                if needed.is_some() {
-                    break;
-                }
-            }
-            if let Some(needed) = needed {
+            let opens = |tp, tally: &mut Tally| opens_part(&self.ledger, tp, tally);
+            let done = self.folder.fold_batch(batch, next..batch.len(), forced.take(), &mut tally, opens);
+            next += done.records;
+            if let Some(needed) = done.needed {
                 forced = self.env.supply(self.folder.book(), needed).await?;
             }
         }
         Some(tally)
-    }
-
-    /// Gives the tally a part for the partition; false where it is not this member's any more.
-    fn opens_part(&self, tp: TopicPartition, tally: &mut Tally) -> bool {
-        let Some(next) = self.ledger.dispatched(tp) else { return false };
-        tally.positions.entry(tp).or_insert_with(|| Position::start(tp, next));
-        true
     }
 
     /// Publishes dead letters before the offset can pass them (I6); false where the worker is to stop.
@@ -386,6 +369,13 @@ impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Obs
         self.env.observer.in_flight(self.batch.bytes());
         Ok(())
     }
+}
+
+/// Gives the tally a part for the partition; false where it is not this member's any more.
+fn opens_part(ledger: &Ledger, tp: TopicPartition, tally: &mut Tally) -> bool {
+    let Some(next) = ledger.dispatched(tp) else { return false };
+    tally.positions.entry(tp).or_insert_with(|| Position::start(tp, next));
+    true
 }
 
 fn group_offset(position: &Position) -> GroupOffset {

@@ -1,6 +1,6 @@
 //! A chunk that the store refuses: written in halves down to the bad records, which become dead letters (I7).
 
-use super::{Chunk, Ingest};
+use super::{Chunk, Ingest, opens_part};
 use crate::batch::Batch;
 use crate::error::StoreError;
 use crate::folder::{Needed, Tally};
@@ -44,7 +44,7 @@ impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Obs
     ) -> Result<Option<Result<(), String>>, WorkerError> {
         let mut tally = Tally::default();
         for record in batch.records(from, to) {
-            if self.opens_part(record.tp, &mut tally) {
+            if opens_part(&self.ledger, record.tp, &mut tally) {
                 self.fold_again(&record, None, &mut tally);
             }
         }
