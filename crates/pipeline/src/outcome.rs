@@ -70,6 +70,17 @@ impl DeadKind {
 }
 
 impl DeadReason {
+    /// The reason in the form in which it is displayed: the reverse of that.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let known = |(label, rest): (&str, &str)| {
+            let kind = DeadKind::ALL.into_iter().find(|kind| kind.label() == label)?;
+            Some(Self { kind, text: rest.to_owned() })
+        };
+        let parsed = text.split_once(": ").and_then(known);
+        parsed.unwrap_or_else(|| Self { kind: DeadKind::Refused, text: text.to_owned() })
+    }
+
     /// A store refuses the record's rows.
     #[must_use]
     pub fn refused(text: String) -> Self {

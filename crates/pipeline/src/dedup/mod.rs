@@ -143,7 +143,7 @@ impl Dedup {
         let Some(number) = meta.producer_seq else {
             let id = match identity {
                 Some(Identity::Unsequenced(id)) => Some(id),
-                _ => None,
+                Some(Identity::Sequenced) | None => None,
             };
             partition.window.push(id, append_us);
             return;
