@@ -1,16 +1,15 @@
 //! A row counts once, however often and however torn it is imported.
 //!
-//! The log's side of it is played by [`admitted`]: what a worker's high-water marks let through.
+//! The log's side of it is played by [`admitted`]: what a worker's sets of sequence numbers let
+//! through.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod common;
 
-use common::{Case, Kept, block_on};
-use pipeline::OutRecord;
+use common::{Case, Kept, admitted, block_on};
 use producer::import::{Import, Options};
 use serde_json::json;
-use std::collections::HashMap;
 
 const MAP: &str = r#"occurred_at = { column = "at", time = "unix" }
 [[event]]
@@ -27,24 +26,6 @@ region_id = "north"
 fn rows(count: usize) -> String {
     let rows = (0..count).map(|row| format!("agent-{},{row}\n", row % 7));
     "who,at\n".to_owned() + &rows.collect::<String>()
-}
-
-/// The records that one partition's high-water marks let through.
-fn admitted(records: &[OutRecord]) -> Vec<serde_json::Value> {
-    let schemas = codec::Schemas::embedded().unwrap();
-    let mut marks = HashMap::new();
-    let mut through = Vec::new();
-    for record in records {
-        let event = codec::to_json(&schemas, &record.value).unwrap();
-        let producer = (record.topic, event["meta"]["producer_id"].as_str().unwrap().to_owned());
-        let seq = event["meta"]["producer_seq"].as_i64().unwrap();
-        let mark = marks.entry(producer).or_insert(i64::MIN);
-        if seq > *mark {
-            *mark = seq;
-            through.push(event);
-        }
-    }
-    through
 }
 
 fn heartbeats(events: &[serde_json::Value]) -> usize {
@@ -89,6 +70,12 @@ fn from_row_knows_the_values_of_the_rows_before() {
     let kept = case.run();
     assert_eq!(kept.records.len(), 10);
     assert_eq!(kept.field("/meta/producer_seq")[0], 11);
+    // What was left out then is published by the next import, and nothing besides.
+    case.options.from_row = None;
+    let mut rest = Kept::default();
+    assert_eq!(case.import(&mut rest).unwrap().progress.skipped, 10);
+    assert_eq!(rest.field("/meta/producer_seq").last(), Some(&json!(10)));
+    assert_eq!(rest.records.len(), 17);
 }
 
 #[test]
@@ -149,7 +136,8 @@ fn torn_state_is_survived_or_named() {
     assert!(Import::prepare(case.options.clone()).unwrap_err().to_string().contains("remove it to begin again"));
 }
 
-/// The real data, through the real mappings. Fetched by package name, see the scripts under `examples/`.
+/// The real data, through the real mappings. Fetched by package name, see the scripts under
+/// `examples/`.
 #[test]
 fn the_examples_give_the_counts_of_their_data() {
     let fetch = |script: &str| {
