@@ -100,6 +100,7 @@ impl Simulation {
         observe: &mut dyn FnMut(&Progress),
     ) -> Result<Progress, SimulationError> {
         let mut progress = Progress { time_us: clock.now_us(), ..Progress::default() };
+        self.population.begin(progress.time_us, rate_per_s);
         let began = clock.monotonic_us();
         let (mut paid_until, mut owed) = (began, 0.0);
         while !cancel.is_cancelled() && !self.done(&progress) {
@@ -148,6 +149,7 @@ impl Simulation {
         observe: &mut dyn FnMut(&Progress),
     ) -> Result<Progress, SimulationError> {
         let mut progress = Progress { time_us: start_us, ..Progress::default() };
+        self.population.begin(start_us, rate_per_s);
         let step_us = 1e6 / rate_per_s;
         let (mut at_us, mut part) = (start_us, 0.0);
         while at_us <= end_us && !cancel.is_cancelled() && !self.done(&progress) {
