@@ -46,6 +46,12 @@ impl Topic {
     pub fn from_name(name: &str) -> Option<Topic> {
         Self::ALL.iter().copied().find(|topic| topic.name() == name)
     }
+
+    /// Whether the log keeps the last record of each key only, as `topics.yaml` says: then a null value is a tombstone.
+    #[must_use]
+    pub const fn is_compacted(self) -> bool {
+        matches!(self, Topic::FieldCoherence)
+    }
 }
 
 impl fmt::Display for Topic {

@@ -2,6 +2,8 @@
 
 use crate::options::WorkerOptions;
 use crate::record::{Page, Record};
+use domain::TopicPartition;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -13,6 +15,8 @@ pub struct Batch {
     len: usize,
     bytes: usize,
     opened_us: i64,
+    /// Offsets up to which the log holds no further record: they are passed behind the batch's last record.
+    passed: BTreeMap<TopicPartition, i64>,
 }
 
 impl Batch {
@@ -21,7 +25,7 @@ impl Batch {
         if from >= page.len() {
             return;
         }
-        if self.len == 0 {
+        if self.is_empty() {
             self.opened_us = now_us;
         }
         self.starts.push(self.len);
@@ -30,16 +34,31 @@ impl Batch {
         self.pages.push((page, from));
     }
 
+    /// Notes that a partition holds no further record below this offset.
+    pub fn pass(&mut self, tp: TopicPartition, next_offset: i64, now_us: i64) {
+        if self.is_empty() {
+            self.opened_us = now_us;
+        }
+        let passed = self.passed.entry(tp).or_insert(next_offset);
+        *passed = next_offset.max(*passed);
+    }
+
+    /// The offsets that are passed behind the last record, by partition.
+    #[must_use]
+    pub fn passed(&self) -> &BTreeMap<TopicPartition, i64> {
+        &self.passed
+    }
+
     /// The number of records.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there are none.
+    /// Whether there is neither a record nor a passed offset.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len == 0 && self.passed.is_empty()
     }
 
     /// The memory held, in bytes.
@@ -87,7 +106,7 @@ impl Batch {
     /// Forgets the first `count` records.
     pub fn drop_front(&mut self, count: usize) {
         let (opened_us, pages) = (self.opened_us, std::mem::take(&mut self.pages));
-        *self = Self::default();
+        *self = Self { passed: std::mem::take(&mut self.passed), opened_us, ..Self::default() };
         let mut left = count;
         for (page, from) in pages {
             let dropped = left.min(page.len() - from);

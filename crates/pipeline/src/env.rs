@@ -39,7 +39,7 @@ impl<C: Clock, O: Observer> Env<C, O> {
 
     pub(crate) async fn wait_for_log(&mut self, error: LogError) -> Result<(), WorkerError> {
         match error {
-            LogError::Fatal(text) | LogError::Refused(text) => Err(WorkerError::Log(text)),
+            LogError::Fatal(text) => Err(WorkerError::Log(text)),
             error => {
                 self.waits_for_log = true;
                 self.back_off(Paused::Log, &error.to_string()).await;
@@ -59,10 +59,10 @@ impl<C: Clock, O: Observer> Env<C, O> {
     }
 
     /// Gets from the registry what folding needs, however long that takes; `None` where the worker is to stop. Gives
-    /// the reason why the record is dead, where it is. Marks are the store's affair.
+    /// the reason why the record is dead, where it is. Sequences come from the store.
     pub(crate) async fn supply(&mut self, book: &SchemaBook, needed: Needed) -> Option<Option<DeadReason>> {
         match needed {
-            Needed::Marks => Some(None),
+            Needed::Sequences => Some(None),
             Needed::Schema(id) => self.ask(async || book.resolve(id).await).await,
             Needed::Registration(kind) => self.ask(async || book.register(kind).await).await.map(|()| None),
         }

@@ -58,6 +58,12 @@ impl Ledger {
         self.partitions.keys().copied().collect()
     }
 
+    /// The position behind the contiguous finished head of a partition.
+    #[must_use]
+    pub fn head(&self, tp: TopicPartition) -> Option<Position> {
+        self.partitions.get(&tp).map(|partition| partition.head)
+    }
+
     /// The next offset to be dispatched for a partition.
     #[must_use]
     pub fn dispatched(&self, tp: TopicPartition) -> Option<i64> {
@@ -113,12 +119,9 @@ impl Ledger {
 fn advance(head: &mut Position, part: &Position) {
     head.next_offset = part.next_offset;
     head.watermark_us = head.watermark_us.max(part.watermark_us);
-    head.last_append_us = head.last_append_us.max(part.last_append_us);
-    head.counts.applied += part.counts.applied;
-    head.counts.duplicate += part.counts.duplicate;
-    head.counts.ignored += part.counts.ignored;
-    head.counts.dead += part.counts.dead;
-    head.counts.holes += part.counts.holes;
+    head.max_append_us = head.max_append_us.max(part.max_append_us);
+    head.last = part.last.or(head.last);
+    head.counts.add(&part.counts);
 }
 
 #[cfg(test)]

@@ -1,22 +1,24 @@
-//! The pipeline: ports, admission, the one worker loop and the ack ledger. It names no adapter.
+//! The pipeline: ports, deduplication, the one worker loop and the ack ledger. It names no adapter.
 
-pub mod admission;
-mod ahead;
 pub mod backoff;
 pub mod batch;
 pub mod clock;
-mod commit;
 pub mod deadletter;
+pub mod dedup;
 pub mod env;
 pub mod error;
 pub mod flood;
 pub mod folder;
+pub mod group;
 pub mod ingest;
 pub mod ledger;
 pub mod migration;
 pub mod observer;
 pub mod options;
 pub mod outcome;
+mod owned;
+pub mod park;
+mod parking;
 pub mod ports;
 pub mod position;
 pub mod record;
@@ -26,12 +28,20 @@ pub mod schemas;
 pub mod worker;
 
 pub use clock::SystemClock;
-pub use error::{LogError, StoreError};
+pub use dedup::{SequenceChange, SequenceHead, StoredSequence};
+pub use error::{LogError, StoreError, Unpublished};
+pub use group::GroupPosition;
 pub use observer::{Committed, Observer, Paused, Step, Unobserved};
-pub use options::WorkerOptions;
+pub use options::{KnownDead, WorkerOptions};
 pub use outcome::{DeadKind, DeadReason, Outcome};
-pub use ports::{Clock, GroupOffset, LogRange, Polled, Publisher, RecordStore, RowStore, Scan, Source, StoredRow};
-pub use position::{Advance, Claimed, Counts, Flush, Mark, Position};
-pub use record::{Headers, OutRecord, Page, Record};
+pub use park::{ParkCause, Parked};
+pub use ports::{
+    Abort, BeforeCommit, Clock, DedupSettings, GroupOffset, LogRange, Placed, Polled, Publisher, RecordStore, RowStore,
+    Scan, Silent, Source, StoredRow, Trouble, TroubleKind, nothing_before_commit,
+};
+pub use position::{
+    Advance, Claim, Claimed, Counts, DeadRow, Flush, GENERATION, LastRecord, LogIdentity, ParkNote, Position,
+};
+pub use record::{Headers, NULL_VALUE, OutRecord, Page, Record};
 pub use schemas::{Resolve, ResolveError, SchemaBook};
 pub use worker::{Worker, WorkerError};

@@ -1,6 +1,7 @@
 //! What a worker tells the outside while it runs: metrics, health and, in tests, the steps at which to fail.
 
 use crate::outcome::DeadKind;
+use crate::park::Parked;
 use crate::position::{Counts, Position};
 use domain::TopicPartition;
 
@@ -13,11 +14,11 @@ pub enum Step {
     Fold,
     /// The rows with state were loaded and merged.
     Load,
-    /// Dead letters and derived events were published.
-    Publish,
     /// The store is about to be written.
     Store,
-    /// Everything is written and the transaction is about to commit.
+    /// Every statement was answered, and dead letters and derived events were published.
+    Publish,
+    /// The transaction is about to commit.
     BeforeCommit,
     /// The transaction has committed.
     AfterCommit,
@@ -26,7 +27,7 @@ pub enum Step {
 impl Step {
     /// All steps, in order.
     pub const ALL: [Step; 7] =
-        [Step::Fetch, Step::Fold, Step::Load, Step::Publish, Step::Store, Step::BeforeCommit, Step::AfterCommit];
+        [Step::Fetch, Step::Fold, Step::Load, Step::Store, Step::Publish, Step::BeforeCommit, Step::AfterCommit];
 
     /// The step's name.
     #[must_use]
@@ -130,8 +131,12 @@ pub trait Observer {
     }
     /// A commit was fenced: another worker holds the partitions.
     fn fenced(&self) {}
-    /// The horizon of a partition was cut short by its cap.
-    fn horizon_shortened(&self, tp: TopicPartition) {
+    /// A partition is parked, or was tried again in vain (I7).
+    fn parked(&self, parked: &Parked) {
+        let _ = parked;
+    }
+    /// A partition is parked no longer: it is read again, or has gone elsewhere.
+    fn unparked(&self, tp: TopicPartition) {
         let _ = tp;
     }
     /// The worker waits, for this reason; it is not ready.

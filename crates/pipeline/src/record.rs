@@ -39,6 +39,8 @@ pub struct Page {
     entries: Vec<Entry>,
     bytes: Vec<u8>,
     log_end: i64,
+    passed: i64,
+    leader_epoch: i32,
 }
 
 impl Page {
@@ -51,7 +53,14 @@ impl Page {
     /// An empty page with room for that many records, whose keys, values and headers have that many bytes.
     #[must_use]
     pub fn with_capacity(tp: TopicPartition, records: usize, bytes: usize) -> Self {
-        Self { tp, entries: Vec::with_capacity(records), bytes: Vec::with_capacity(bytes), log_end: 0 }
+        Self {
+            tp,
+            entries: Vec::with_capacity(records),
+            bytes: Vec::with_capacity(bytes),
+            log_end: 0,
+            passed: i64::MIN,
+            leader_epoch: -1,
+        }
     }
 
     /// Appends a record.
@@ -74,6 +83,29 @@ impl Page {
     #[must_use]
     pub fn log_end(&self) -> i64 {
         self.log_end
+    }
+
+    /// States that the log holds no further record below this offset: what lies between the last record and it are markers,
+    /// or was compacted away. Never said of what could not be read.
+    pub fn set_passed(&mut self, next_offset: i64) {
+        self.passed = next_offset;
+    }
+
+    /// The offset behind everything that this page covers; `i64::MIN` where it covers nothing.
+    #[must_use]
+    pub fn passed(&self) -> i64 {
+        self.entries.last().map_or(self.passed, |last| self.passed.max(last.offset + 1))
+    }
+
+    /// States the leader epoch under which the last record was appended; -1 where the log does not say.
+    pub fn set_leader_epoch(&mut self, leader_epoch: i32) {
+        self.leader_epoch = leader_epoch;
+    }
+
+    /// The leader epoch of the last record; -1 where it is not known.
+    #[must_use]
+    pub fn leader_epoch(&self) -> i32 {
+        self.leader_epoch
     }
 
     /// The partition.
@@ -118,6 +150,17 @@ impl Page {
     /// The records, in offset order.
     pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
         (0..self.len()).map(|ix| self.record(ix))
+    }
+}
+
+/// Marks a record whose value is null in the log, which is not the same as an empty one: see [`Record::is_null`].
+pub const NULL_VALUE: &str = "sporelog-null-value";
+
+impl Record<'_> {
+    /// Whether the value is null: on a compacted topic a tombstone.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        self.value.is_empty() && !self.headers.is_empty() && Headers::get(self.headers, NULL_VALUE).is_some()
     }
 }
 

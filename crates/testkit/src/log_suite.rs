@@ -100,6 +100,7 @@ impl<S: Source> Reader<S> {
     pub async fn step(&mut self, wait: Duration) -> bool {
         match self.source.next(wait).await.expect("next") {
             Polled::Idle => return false,
+            Polled::Trouble(trouble) => panic!("{trouble:?}"),
             Polled::Assigned(tps) => {
                 let committed = self.source.committed(&tps).await.expect("committed");
                 for tp in tps {

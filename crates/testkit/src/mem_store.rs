@@ -6,11 +6,18 @@ use domain::digest::{Digest, Merger};
 use domain::merge::merge_row;
 use domain::table::Table;
 use domain::{Projection, TopicPartition};
-use pipeline::{Advance, Claimed, Counts, Flush, Position, RecordStore, RowStore, StoreError};
+use pipeline::dedup::sequence::SequenceSet;
+use pipeline::{
+    Advance, Claim, Claimed, Counts, DeadRow, DedupSettings, Flush, LogIdentity, ParkNote, Position, RecordStore,
+    RowStore, SequenceChange, SequenceHead, Silent, StoreError, StoredSequence,
+};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::rc::Rc;
 
+/// A producer of a partition: tenant and producer id.
+type ProducerKey = (TopicPartition, String, String);
 type Rows = BTreeMap<Vec<u8>, Vec<Cell>>;
 
 /// What a scripted store does instead of committing.
@@ -19,8 +26,11 @@ type Script = Box<dyn FnMut(&Deltas) -> Option<StoreError>>;
 #[derive(Default)]
 struct State {
     tables: BTreeMap<&'static str, Rows>,
-    positions: BTreeMap<TopicPartition, (i64, Option<Position>)>,
-    marks: BTreeMap<(TopicPartition, String), i64>,
+    positions: BTreeMap<TopicPartition, Claimed>,
+    notes: BTreeMap<TopicPartition, ParkNote>,
+    producers: BTreeMap<ProducerKey, (SequenceHead, BTreeMap<i64, u128>)>,
+    dead: BTreeMap<(TopicPartition, i64), DeadRow>,
+    settings: Option<DedupSettings>,
     before: Option<Script>,
     lose_reply: bool,
     check_epoch: bool,
@@ -62,19 +72,27 @@ impl MemStore {
     /// The committed positions.
     #[must_use]
     pub fn positions_held(&self) -> Vec<Position> {
-        self.0.borrow().positions.values().filter_map(|(_, position)| *position).collect()
+        self.0.borrow().positions.values().filter_map(|held| held.position).collect()
+    }
+
+    /// The partitions that are noted as parked.
+    #[must_use]
+    pub fn parked(&self) -> BTreeMap<TopicPartition, ParkNote> {
+        self.0.borrow().notes.clone()
+    }
+
+    /// The dead records, by partition and offset.
+    #[must_use]
+    pub fn dead_rows(&self) -> Vec<DeadRow> {
+        self.0.borrow().dead.values().cloned().collect()
     }
 
     /// The sum of the accounts.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        self.positions_held().iter().fold(Counts::default(), |sum, position| Counts {
-            applied: sum.applied + position.counts.applied,
-            duplicate: sum.duplicate + position.counts.duplicate,
-            ignored: sum.ignored + position.counts.ignored,
-            dead: sum.dead + position.counts.dead,
-            holes: sum.holes + position.counts.holes,
-        })
+        let mut sum = Counts::default();
+        self.positions_held().iter().for_each(|position| sum.add(&position.counts));
+        sum
     }
 
     /// The digest of each table, over logical rows.
@@ -134,9 +152,17 @@ impl State {
 
     fn is_fenced(&self, advance: &Advance) -> bool {
         let held = self.positions.get(&advance.to.tp);
-        let same_epoch = held.is_some_and(|(epoch, _)| *epoch == advance.to.epoch);
-        let same_offset = held.and_then(|(_, position)| *position).map(|position| position.next_offset) == advance.from;
+        let same_epoch = held.is_some_and(|held| held.epoch == advance.to.epoch);
+        let same_offset = held.and_then(|held| held.position).map(|position| position.next_offset) == advance.from;
         self.check_epoch && !(same_epoch && same_offset)
+    }
+
+    fn change(&mut self, change: &SequenceChange) {
+        let key = (change.tp, change.tenant.to_string(), change.producer_id.to_string());
+        let (head, blocks) = self.producers.entry(key).or_insert_with(|| (change.head, BTreeMap::new()));
+        *head = change.head;
+        blocks.extend(change.blocks.iter().copied());
+        blocks.retain(|block, _| *block >= change.first_block);
     }
 
     fn write(&mut self, delta: &TableDelta) {
@@ -154,29 +180,77 @@ impl State {
 }
 
 impl RowStore for MemStore {
-    async fn claim(&mut self, _: &Projection, tps: &[TopicPartition]) -> Result<Vec<Claimed>, StoreError> {
+    async fn settings(&mut self, _: &Projection, wanted: DedupSettings) -> Result<DedupSettings, StoreError> {
+        Ok(*self.0.borrow_mut().settings.get_or_insert(wanted))
+    }
+
+    async fn claim(&mut self, _: &Projection, claims: &[Claim]) -> Result<Vec<Claimed>, StoreError> {
         let mut state = self.0.borrow_mut();
-        let claim = |tp: &TopicPartition| {
-            let held = state.positions.entry(*tp).or_default();
-            held.0 += 1;
-            Claimed { tp: *tp, epoch: held.0, position: held.1 }
+        let claim = |claim: &Claim| {
+            state.notes.remove(&claim.tp);
+            let Claim { tp, log } = claim.clone();
+            let held = state.positions.entry(tp).or_insert_with(|| Claimed {
+                tp,
+                epoch: 0,
+                position: None,
+                log: LogIdentity::default(),
+            });
+            held.epoch += 1;
+            if held.position.is_none() {
+                held.log = log;
+            }
+            held.clone()
         };
-        Ok(tps.iter().map(claim).collect())
+        Ok(claims.iter().map(claim).collect())
+    }
+
+    async fn note_parked(&mut self, _: &Projection, tp: TopicPartition, note: &ParkNote) -> Result<(), StoreError> {
+        self.0.borrow_mut().notes.insert(tp, note.clone());
+        Ok(())
     }
 
     async fn positions(&mut self, _: &Projection, tps: &[TopicPartition]) -> Result<Vec<Position>, StoreError> {
         let state = self.0.borrow();
-        Ok(tps.iter().filter_map(|tp| state.positions.get(tp)?.1).collect())
+        Ok(tps.iter().filter_map(|tp| state.positions.get(tp)?.position).collect())
     }
 
-    async fn marks(
+    async fn sequences(
         &mut self,
         _: &Projection,
         tp: TopicPartition,
-        producers: &[&str],
-    ) -> Result<Vec<Option<i64>>, StoreError> {
+        producers: &[(&str, &str)],
+    ) -> Result<Vec<Option<StoredSequence>>, StoreError> {
         let state = self.0.borrow();
-        Ok(producers.iter().map(|producer| state.marks.get(&(tp, (*producer).to_owned())).copied()).collect())
+        let find = |(tenant, producer): &(&str, &str)| {
+            let (head, blocks) = state.producers.get(&(tp, (*tenant).to_owned(), (*producer).to_owned()))?;
+            Some(StoredSequence { head: *head, blocks: blocks.iter().map(|(block, bits)| (*block, *bits)).collect() })
+        };
+        Ok(producers.iter().map(find).collect())
+    }
+
+    async fn forget_producers(
+        &mut self,
+        _: &Projection,
+        tp: TopicPartition,
+        silent: Silent,
+    ) -> Result<(), StoreError> {
+        let mut state = self.0.borrow_mut();
+        let is_kept = |head: &SequenceHead| silent.floors_before_us.is_none_or(|us| head.last_append_us >= us);
+        state.producers.retain(|key, (head, _)| key.0 != tp || is_kept(head));
+        for (key, (head, blocks)) in &mut state.producers {
+            if key.0 == tp && head.last_append_us < silent.sets_before_us {
+                let stored = StoredSequence { head: *head, blocks: std::mem::take(blocks).into_iter().collect() };
+                let mut set = SequenceSet::from(stored);
+                set.shrink();
+                *head = set.head();
+            }
+        }
+        Ok(())
+    }
+
+    async fn dead(&mut self, _: &Projection, tp: TopicPartition, offsets: Range<i64>) -> Result<Vec<i64>, StoreError> {
+        let state = self.0.borrow();
+        Ok(state.dead.range((tp, offsets.start)..(tp, offsets.end)).map(|((_, offset), _)| *offset).collect())
     }
 
     async fn load(
@@ -191,7 +265,6 @@ impl RowStore for MemStore {
     }
 
     async fn commit(&mut self, flush: &Flush<'_>) -> Result<(), StoreError> {
-        (flush.before_commit)();
         let turns = self.0.borrow_mut().next_turns();
         for _ in 0..turns {
             tokio::task::yield_now().await;
@@ -199,16 +272,30 @@ impl RowStore for MemStore {
         if let Some(error) = self.refusal(flush.rows) {
             return Err(error);
         }
+        let fenced = |state: &State| -> Vec<TopicPartition> {
+            let fenced = flush.advances.iter().filter(|advance| state.is_fenced(advance));
+            fenced.map(|advance| advance.to.tp).collect()
+        };
+        let lost = fenced(&self.0.borrow());
+        if !lost.is_empty() {
+            return Err(StoreError::Fenced(lost));
+        }
+        (flush.before_commit)().await.map_err(|_| StoreError::Aborted)?;
+        // A real store holds its position rows from the first statement on: who claims meanwhile waits. Here the claim
+        // came first, and the transaction fails as if it had begun behind it.
         let mut state = self.0.borrow_mut();
-        let fenced: Vec<_> = flush.advances.iter().filter(|advance| state.is_fenced(advance)).collect();
-        if !fenced.is_empty() {
-            return Err(StoreError::Fenced(fenced.iter().map(|advance| advance.to.tp).collect()));
+        let lost = fenced(&state);
+        if !lost.is_empty() {
+            return Err(StoreError::Fenced(lost));
         }
         for advance in flush.advances {
-            state.positions.insert(advance.to.tp, (advance.to.epoch, Some(advance.to)));
+            if let Some(held) = state.positions.get_mut(&advance.to.tp) {
+                (held.epoch, held.position) = (advance.to.epoch, Some(advance.to));
+            }
         }
-        for mark in flush.marks {
-            state.marks.insert((mark.tp, mark.producer_id.clone()), mark.seq);
+        flush.sequences.iter().for_each(|change| state.change(change));
+        for row in flush.dead {
+            state.dead.insert((row.tp, row.offset), row.clone());
         }
         flush.rows.tables().iter().for_each(|delta| state.write(delta));
         if std::mem::take(&mut state.lose_reply) {

@@ -24,7 +24,7 @@ use crate::Topic;
 pub use agent::{Action, AgentHeartbeat, AgentProfiled, AgentStateChanged, BeliefUpdated, Position, ToneShift};
 pub use group::{CoalitionFormed, CoalitionMembership, CoalitionReported, FieldMeasured, Forgotten, PolicyDecided};
 pub use memory::{Compression, MemoryAnnotated, MemoryLinked, MemoryRecalled, MemoryTiered, RecalledSpore, Weights};
-pub use meta::Meta;
+pub use meta::{Meta, derived_id, minted_us};
 pub use process::{Blessed, Contributed, LoopAdvanced, LoopOpened, Recurrence, WisdomCrystallized};
 pub use spore::{Embedding, InteractionRecorded, SporeCreated, SporePropagated};
 pub use value::{Beliefs, Pairs, Sealed, Text};

@@ -2,25 +2,27 @@
 //!
 //! Chunks of records are folded in log order and written concurrently; the group's offset moves only behind the
 //! contiguous acknowledged prefix, with the account in its metadata. A crash writes some rows again, with the
-//! same effect.
+//! same effect. Dead letters are published when a chunk's rows are written, before its offsets are committed (I6).
 
+mod partitions;
 mod refused;
+mod write;
 
 use crate::batch::Batch;
 use crate::env::Env;
 use crate::error::{LogError, StoreError};
 use crate::folder::{Folder, Tally};
 use crate::ledger::Ledger;
-use crate::observer::{Committed, Observer, Step};
+use crate::observer::Observer;
 use crate::options::WorkerOptions;
-use crate::ports::{Clock, GroupOffset, Polled, Publisher, RecordStore, Source};
-use crate::position::Position;
-use crate::record::Page;
+use crate::parking::Parking;
+use crate::ports::{Clock, Polled, Publisher, RecordStore, Source};
 use crate::schemas::SchemaBook;
-use crate::worker::{StartError, WorkerError};
+use crate::worker::WorkerError;
 use domain::delta::Deltas;
 use domain::{Projection, TopicPartition};
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use partitions::Reading;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -46,10 +48,10 @@ pub struct Ingest<S, P, R, C, O> {
     options: WorkerOptions,
     folder: Folder,
     ledger: Ledger,
+    parking: Parking,
     batch: Batch,
     writes: FuturesUnordered<Write>,
-    log_ends: BTreeMap<TopicPartition, i64>,
-    fetched: BTreeMap<TopicPartition, i64>,
+    readings: BTreeMap<TopicPartition, Reading>,
 }
 
 /// How many chunks are written at the same time: one fills the requests that a call has under way, the second those that
@@ -68,13 +70,13 @@ impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Obs
         cancel: CancellationToken,
     ) -> Self {
         Self {
-            folder: Folder::new(projection, schemas.into(), None, false),
+            folder: Folder::new(projection, schemas.into(), None, &options),
             env: Env::new(projection.name, clock, observer, &options, cancel),
             ledger: Ledger::default(),
+            parking: Parking::new(options.park_retry_ms, options.park_retry_max_ms),
             batch: Batch::default(),
             writes: FuturesUnordered::new(),
-            log_ends: BTreeMap::new(),
-            fetched: BTreeMap::new(),
+            readings: BTreeMap::new(),
             source,
             publisher,
             store,
@@ -89,9 +91,10 @@ impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Obs
     pub async fn run(mut self) -> Result<(), WorkerError> {
         self.work().await?;
         let deadline = Duration::from_millis(self.options.drain_deadline_ms);
+        let tps: Vec<_> = self.ledger.owned().into_iter().chain(self.parking.partitions()).collect();
         let drained = async {
             let _ = self.drain().await;
-            let _ = self.source.release(&self.ledger.owned()).await;
+            let _ = self.source.release(&tps).await;
         };
         let _ = tokio::time::timeout(deadline, drained).await;
         Ok(())
@@ -100,7 +103,12 @@ impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Obs
     async fn work(&mut self) -> Result<(), WorkerError> {
         let cancel = self.env.cancel.clone();
         while !cancel.is_cancelled() {
-            let wait = self.batch.until_due(&self.options, self.env.clock.monotonic_us());
+            let now_us = self.env.clock.monotonic_us();
+            let due = self.parking.due(now_us);
+            if !due.is_empty() {
+                self.own(&due).await?;
+            }
+            let wait = self.until_next();
             let busy = self.writes.len() >= CHUNKS_IN_FLIGHT;
             tokio::select! {
                 biased;
@@ -115,110 +123,26 @@ impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Obs
         Ok(())
     }
 
+    /// How long the loop may wait for something new.
+    fn until_next(&self) -> Duration {
+        let now_us = self.env.clock.monotonic_us();
+        let due = self.batch.until_due(&self.options, now_us);
+        let retry = self.parking.next_wait_us(now_us);
+        retry.map_or(due, |wait_us| due.min(Duration::from_micros(wait_us.unsigned_abs())))
+    }
+
     async fn polled(&mut self, polled: Result<Polled, LogError>) -> Result<(), WorkerError> {
         if polled.is_ok() {
-            self.env.log_answered(!self.fetched.is_empty());
+            self.env.log_answered(!self.readings.is_empty());
         }
         match polled {
             Ok(Polled::Assigned(tps)) => self.own(&tps).await,
-            Ok(Polled::Revoked(tps)) => self.give_up(&tps).await,
-            Ok(Polled::Page(page)) => {
-                self.accept(page);
-                Ok(())
-            }
+            Ok(Polled::Revoked(tps)) => self.on_revoked(&tps).await,
+            Ok(Polled::Page(page)) => self.append_page(page).await,
+            Ok(Polled::Trouble(trouble)) => self.on_trouble(trouble).await,
             Ok(Polled::Idle) => Ok(()),
             Err(error) => self.env.wait_for_log(error).await,
         }
-    }
-
-    fn accept(&mut self, page: Page) {
-        self.env.observer.step(Step::Fetch);
-        let Some(fetched) = self.fetched.get_mut(&page.tp()) else { return };
-        self.log_ends.insert(page.tp(), page.log_end());
-        let from = page.records().take_while(|record| record.offset < *fetched).count();
-        if let Some(last) = page.len().checked_sub(1) {
-            *fetched = (*fetched).max(page.record(last).offset + 1);
-        }
-        self.batch.push(page, from, self.env.clock.monotonic_us());
-        self.env.observer.in_flight(self.batch.bytes());
-    }
-
-    /// Takes partitions up at the group's offsets.
-    async fn own(&mut self, tps: &[TopicPartition]) -> Result<(), WorkerError> {
-        let committed = loop {
-            match self.source.committed(tps).await {
-                Ok(committed) => break committed,
-                Err(error) => self.env.wait_for_log(error).await?,
-            }
-            if self.env.cancel.is_cancelled() {
-                return Ok(());
-            }
-        };
-        for tp in tps {
-            let held = committed.iter().find(|offset| offset.tp == *tp);
-            self.start(*tp, held).await?;
-        }
-        self.env.observer.owned(&self.ledger.owned());
-        // There is no claim in the store that would tell whether it is there.
-        while let Err(error) = self.store.check(self.folder.projection()).await {
-            self.env.wait_for_store(error).await?;
-            if self.env.cancel.is_cancelled() {
-                return Ok(());
-            }
-        }
-        self.env.resumed();
-        Ok(())
-    }
-
-    async fn start(&mut self, tp: TopicPartition, held: Option<&GroupOffset>) -> Result<(), WorkerError> {
-        // I7: a log that is away is waited for, whichever question it does not answer.
-        loop {
-            match self.seek(tp, held).await {
-                Ok(()) | Err(StartError::Log(LogError::NotOwner(_))) => return Ok(()),
-                Err(StartError::Worker(error)) => return Err(error),
-                Err(StartError::Log(error)) => self.env.wait_for_log(error).await?,
-            }
-            if self.env.cancel.is_cancelled() {
-                return Ok(());
-            }
-        }
-    }
-
-    async fn seek(&mut self, tp: TopicPartition, held: Option<&GroupOffset>) -> Result<(), StartError> {
-        let range = self.source.range(tp).await?;
-        let position = match held {
-            None => Position::start(tp, range.start),
-            Some(offset) => Position::from_metadata(tp, offset.next_offset, &offset.metadata)
-                .unwrap_or(Position::start(tp, offset.next_offset)),
-        };
-        let (start, end) = (range.start, range.end);
-        if position.next_offset < start || position.next_offset > end {
-            let projection = self.env.projection;
-            let position = position.next_offset;
-            return Err(StartError::Worker(WorkerError::OutOfRange { projection, tp, position, start, end }));
-        }
-        self.source.seek(tp, position.next_offset).await?;
-        self.ledger.own(position);
-        self.fetched.insert(tp, position.next_offset);
-        self.log_ends.insert(tp, end);
-        self.env.observer.lag(tp, end - position.next_offset);
-        Ok(())
-    }
-
-    async fn give_up(&mut self, tps: &[TopicPartition]) -> Result<(), WorkerError> {
-        self.drain().await?;
-        tps.iter().for_each(|tp| self.forget(*tp));
-        self.env.observer.owned(&self.ledger.owned());
-        match self.source.release(tps).await {
-            Ok(()) | Err(LogError::NotOwner(_)) => Ok(()),
-            Err(error) => self.env.wait_for_log(error).await,
-        }
-    }
-
-    fn forget(&mut self, tp: TopicPartition) {
-        self.ledger.forget(tp);
-        self.fetched.remove(&tp);
-        self.log_ends.remove(&tp);
     }
 
     async fn drain(&mut self) -> Result<(), WorkerError> {
@@ -230,154 +154,4 @@ impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Obs
         }
         Ok(())
     }
-
-    /// Folds the batch and starts writing its rows.
-    async fn dispatch(&mut self) -> Result<(), WorkerError> {
-        let batch = std::mem::take(&mut self.batch);
-        let started_us = self.env.clock.monotonic_us();
-        let Some(mut tally) = self.fold(&batch).await else { return Ok(()) };
-        self.env.observer.step(Step::Fold);
-        // Records are written blind: there is nothing to load, and the step passes at once.
-        self.env.observer.step(Step::Load);
-        if !self.publish(&mut tally).await? {
-            return Ok(());
-        }
-        self.env.observer.step(Step::Publish);
-        let parts: Vec<_> = tally.positions.values().copied().collect();
-        let id = self.ledger.dispatch(&parts);
-        self.env.observer.step(Step::Store);
-        self.write(Chunk { id, batch, tally, started_us });
-        Ok(())
-    }
-
-    fn write(&mut self, chunk: Chunk) {
-        let mut store = self.store.clone();
-        let rows = self.folder.seal();
-        self.writes.push(Box::pin(async move {
-            let result = store.write(&rows).await;
-            (chunk, rows, result)
-        }));
-    }
-
-    /// Folds a batch; the tally's positions are the parts of the partitions it covers. None where the worker is to stop.
-    async fn fold(&mut self, batch: &Batch) -> Option<Tally> {
-        let mut tally = Tally::default();
-        let (mut next, mut forced) = (0, None);
-        while next < batch.len() {
-            let opens = |tp, tally: &mut Tally| opens_part(&self.ledger, tp, tally);
-            let done = self.folder.fold_batch(batch, next..batch.len(), forced.take(), &mut tally, opens);
-            next += done.records;
-            if let Some(needed) = done.needed {
-                forced = self.env.supply(self.folder.book(), needed).await?;
-            }
-        }
-        Some(tally)
-    }
-
-    /// Publishes dead letters before the offset can pass them (I6); false where the worker is to stop.
-    async fn publish(&mut self, tally: &mut Tally) -> Result<bool, WorkerError> {
-        if tally.publish.is_empty() {
-            return Ok(true);
-        }
-        let records = std::mem::take(&mut tally.publish);
-        while let Err(error) = self.publisher.publish(records.clone()).await {
-            self.env.wait_for_log(error).await?;
-            if self.env.cancel.is_cancelled() {
-                return Ok(false);
-            }
-        }
-        tally.dead.iter().for_each(|kind| self.env.observer.dead(*kind));
-        Ok(true)
-    }
-
-    async fn written(
-        &mut self,
-        (chunk, rows, result): (Chunk, Deltas, Result<(), StoreError>),
-    ) -> Result<(), WorkerError> {
-        match result {
-            Ok(()) => {
-                self.env.observer.step(Step::BeforeCommit);
-                let count = rows.rows();
-                self.folder.recycle(rows);
-                self.finish(chunk, count).await
-            }
-            Err(StoreError::Refused(text)) => {
-                let tally = self.write_in_halves(&chunk, text).await?;
-                let Some(tally) = tally else { return Ok(()) };
-                self.finish(Chunk { tally, ..chunk }, rows.rows()).await
-            }
-            Err(error) => {
-                self.env.wait_for_store(error).await?;
-                if !self.env.cancel.is_cancelled() {
-                    let mut store = self.store.clone();
-                    self.writes.push(Box::pin(async move {
-                        let result = store.write(&rows).await;
-                        (chunk, rows, result)
-                    }));
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// Commits the offsets behind the contiguous acknowledged prefix; none where the worker is to stop.
-    async fn commit(&mut self) -> Result<Option<Vec<Position>>, WorkerError> {
-        loop {
-            let positions = self.ledger.committable();
-            let offsets: Vec<GroupOffset> = positions.iter().map(group_offset).collect();
-            match self.source.commit(&offsets).await {
-                Ok(()) => {
-                    self.ledger.committed(&positions);
-                    return Ok(Some(positions));
-                }
-                // The others are still this member's: they are committed without it.
-                Err(LogError::NotOwner(tp)) => {
-                    self.env.observer.fenced();
-                    self.forget(tp);
-                }
-                Err(error) => self.env.wait_for_log(error).await?,
-            }
-            if self.env.cancel.is_cancelled() {
-                return Ok(None);
-            }
-        }
-    }
-
-    async fn finish(&mut self, chunk: Chunk, rows: usize) -> Result<(), WorkerError> {
-        let parts: Vec<_> = chunk.tally.positions.values().copied().collect();
-        self.ledger.done(chunk.id, &parts);
-        let store_us = self.env.clock.monotonic_us();
-        let Some(positions) = self.commit().await? else { return Ok(()) };
-        self.env.resumed();
-        self.env.observer.step(Step::AfterCommit);
-        let now_us = self.env.clock.monotonic_us();
-        self.env.observer.committed(&Committed {
-            counts: chunk.tally.counts,
-            records: chunk.tally.records,
-            bytes: chunk.batch.bytes(),
-            rows,
-            took_us: now_us - chunk.started_us,
-            commit_us: now_us - store_us,
-            now_us: self.env.clock.now_us(),
-            positions: &positions,
-            append_us: chunk.tally.append_us.unwrap_or_default(),
-        });
-        for position in &positions {
-            let end = self.log_ends.get(&position.tp).copied().unwrap_or(position.next_offset);
-            self.env.observer.lag(position.tp, end - position.next_offset);
-        }
-        self.env.observer.in_flight(self.batch.bytes());
-        Ok(())
-    }
-}
-
-/// Gives the tally a part for the partition; false where it is not this member's any more.
-fn opens_part(ledger: &Ledger, tp: TopicPartition, tally: &mut Tally) -> bool {
-    let Some(next) = ledger.dispatched(tp) else { return false };
-    tally.positions.entry(tp).or_insert_with(|| Position::start(tp, next));
-    true
-}
-
-fn group_offset(position: &Position) -> GroupOffset {
-    GroupOffset { tp: position.tp, next_offset: position.next_offset, metadata: position.to_metadata() }
 }

@@ -1,6 +1,7 @@
 //! A chunk that the store refuses: written in halves down to the bad records, which become dead letters (I7).
 
-use super::{Chunk, Ingest, opens_part};
+use super::write::opens_part;
+use super::{Chunk, Ingest};
 use crate::batch::Batch;
 use crate::error::StoreError;
 use crate::folder::{Needed, Tally};
@@ -14,13 +15,20 @@ use codec::DecodeError;
 use std::collections::BTreeMap;
 
 impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Observer> Ingest<S, P, R, C, O> {
-    /// Writes a refused chunk in halves down to the bad records, which become dead letters (I7).
+    /// Writes a refused chunk in halves down to the bad records, each refused alone and twice, which become dead letters
+    /// (I7). None where the worker is to stop.
     pub(super) async fn write_in_halves(&mut self, chunk: &Chunk, text: String) -> Result<Option<Tally>, WorkerError> {
         let mut bad = BTreeMap::new();
         let mut todo = vec![(0, chunk.batch.len(), text)];
         while let Some((from, to, text)) = todo.pop() {
             if to - from <= 1 {
-                bad.insert(from, text);
+                // A refusal may have a cause that passes.
+                self.env.wait_for_store(StoreError::Unavailable(format!("it refuses a single record: {text}"))).await?;
+                match self.write_range(&chunk.batch, from, to).await? {
+                    None => return Ok(None),
+                    Some(Ok(())) => {}
+                    Some(Err(text)) => drop(bad.insert(from, text)),
+                }
                 continue;
             }
             let middle = from + (to - from) / 2;
@@ -64,29 +72,28 @@ impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Obs
         }
     }
 
-    /// The account of a chunk some of whose records were refused. Dead letters that were published when it was
-    /// first folded are not published again.
+    /// The account of a chunk some of whose records were refused, with the letters of all its dead records: none of them
+    /// was published before.
     fn account(&mut self, chunk: &Chunk, bad: &BTreeMap<usize, String>) -> Tally {
         let mut tally = Tally::default();
         tally
             .positions
             .extend(chunk.tally.positions.iter().map(|(tp, part)| (*tp, Position::start(*tp, part.first_offset))));
         for (ix, record) in chunk.batch.records(0, chunk.batch.len()).enumerate() {
-            let published = tally.publish.len();
-            let reason = bad.get(&ix).cloned().map(DeadReason::refused);
-            let is_new = reason.is_some();
-            self.fold_again(&record, reason, &mut tally);
-            if !is_new {
-                tally.dead.truncate(published);
-                tally.publish.truncate(published);
-            }
+            self.fold_again(&record, bad.get(&ix).cloned().map(DeadReason::refused), &mut tally);
         }
         self.folder.discard();
+        for (tp, part) in &mut tally.positions {
+            let Some(first) = chunk.tally.positions.get(tp) else { continue };
+            // What the chunk passed behind its last record, and under which leader that lies.
+            part.counts.holes += first.next_offset - part.next_offset;
+            part.next_offset = first.next_offset;
+            part.last = first.last;
+        }
         tally
     }
 
-    /// Folds a record that was folded before. A schema that is unknown still had no answer then: its records are dead,
-    /// and their letters are published.
+    /// Folds a record that was folded before. A schema that is unknown still had no answer then: its records are dead.
     fn fold_again(&mut self, record: &Record<'_>, forced: Option<DeadReason>, tally: &mut Tally) {
         if let Err(Needed::Schema(id)) = self.folder.fold(record, forced, tally) {
             let text = DecodeError::UnknownSchema { id }.to_string();

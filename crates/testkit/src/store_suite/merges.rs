@@ -8,7 +8,7 @@ use domain::delta::{Deltas, RowMut};
 use domain::distinct;
 use domain::stamp::Stamp;
 use domain::table::{Column, KeyType, Merge, Table, Type};
-use pipeline::{Flush, Position, RowStore};
+use pipeline::{Claim, Flush, Position, RowStore, nothing_before_commit};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
@@ -104,7 +104,8 @@ impl Writer {
         let (epoch, position) = if projection.name == super::SUITE.name {
             claim(store, partition(0)).await
         } else {
-            let claimed = store.claim(projection, &[partition(0)]).await.expect("a claim").remove(0);
+            let claim = Claim { tp: partition(0), log: super::log() };
+            let claimed = store.claim(projection, &[claim]).await.expect("a claim").remove(0);
             (claimed.epoch, claimed.position)
         };
         Self { projection, epoch, position }
@@ -119,7 +120,14 @@ impl Writer {
         }
         let moved = advance(self.position, partition(0), self.epoch, 1);
         let advances = &[moved];
-        let flush = Flush { projection: self.projection, advances, marks: &[], rows: batch, before_commit: &|| () };
+        let flush = Flush {
+            projection: self.projection,
+            advances,
+            sequences: &[],
+            dead: &[],
+            rows: batch,
+            before_commit: &nothing_before_commit,
+        };
         store.commit(&flush).await.map_err(fail)?;
         self.position = Some(moved.to);
         batch.clear();

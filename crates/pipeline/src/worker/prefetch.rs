@@ -1,4 +1,4 @@
-//! Working ahead: while the store commits a batch, the loop takes up the next one and folds it.
+//! Prefetch: while the store commits a batch, the loop takes up the next one and folds it.
 //!
 //! Only what waits for nobody is done here. What needs the store, the registry or the group (an unknown producer, an
 //! unknown schema, an assignment, records that refill a horizon) is left to the loop, behind the commit. Nothing that is
@@ -12,7 +12,7 @@ use crate::observer::{Observer, Step};
 use crate::options::WorkerOptions;
 use crate::ports::{Clock, Polled, Source};
 use crate::record::Page;
-use crate::worker::Owned;
+use crate::owned::Owned;
 use domain::TopicPartition;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub(crate) struct Folded {
 }
 
 /// All of a worker that its commit does not need.
-pub(crate) struct Ahead<'w, S, C, O> {
+pub(crate) struct Prefetch<'w, S, C, O> {
     pub(crate) source: &'w mut S,
     pub(crate) folder: &'w mut Folder,
     pub(crate) owned: &'w mut BTreeMap<TopicPartition, Owned>,
@@ -40,7 +40,7 @@ pub(crate) struct Ahead<'w, S, C, O> {
     pub(crate) committing_bytes: usize,
 }
 
-impl<S: Source, C: Clock, O: Observer> Ahead<'_, S, C, O> {
+impl<S: Source, C: Clock, O: Observer> Prefetch<'_, S, C, O> {
     /// Works until the commit is done, the batch is full, or something else comes than records that can just be taken
     /// up: that is given back.
     pub(crate) async fn run(
@@ -61,23 +61,25 @@ impl<S: Source, C: Clock, O: Observer> Ahead<'_, S, C, O> {
                 polled = self.source.next(Duration::from_millis(self.options.idle_wait_ms)) => polled,
             };
             match polled {
-                Ok(Polled::Page(page)) if self.follows(&page) => self.take_up(page),
+                Ok(Polled::Page(page)) if self.follows(&page) => self.append_page(page),
                 Ok(Polled::Idle) => {}
                 other => return Some(other),
             }
         }
     }
 
-    /// Whether the page goes on where its partition was read to.
+    /// Whether the page goes on where its partition was read to, in a log that has proved to be the position's own.
     fn follows(&self, page: &Page) -> bool {
-        let reaches = |owned: &Owned| page.is_empty() || page.record(0).offset >= owned.fetched;
+        let reaches = |owned: &Owned| {
+            owned.unproven.is_none() && (page.is_empty() || page.record(0).offset >= owned.fetched)
+        };
         self.owned.get(&page.tp()).is_some_and(reaches)
     }
 
-    fn take_up(&mut self, page: Page) {
+    fn append_page(&mut self, page: Page) {
         self.env.observer.step(Step::Fetch);
         if let Some(owned) = self.owned.get_mut(&page.tp()) {
-            owned.take_up(page, 0, self.batch, self.env);
+            owned.append(page, 0, self.batch, self.env);
             self.env.observer.in_flight(self.committing_bytes + self.batch.bytes());
         }
     }
@@ -109,23 +111,5 @@ impl<S: Source, C: Clock, O: Observer> Ahead<'_, S, C, O> {
             }
         }
         true
-    }
-}
-
-impl Owned {
-    /// Adds a page from record number `from` on to the batch.
-    pub(crate) fn take_up<C: Clock, O: Observer>(
-        &mut self,
-        page: Page,
-        from: usize,
-        batch: &mut Batch,
-        env: &Env<C, O>,
-    ) {
-        self.log_end = page.log_end();
-        if let Some(last) = page.len().checked_sub(1) {
-            self.fetched = self.fetched.max(page.record(last).offset + 1);
-        }
-        env.observer.lag(page.tp(), self.log_end - self.position.next_offset);
-        batch.push(page, from, env.clock.monotonic_us());
     }
 }
