@@ -12,6 +12,9 @@ use producer::import::{Continuation, Import};
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 
+/// How many random orders are tried. Each import waits for the disk a few times.
+const SEEDS: u64 = 20;
+
 const HEAD: &str = "occurred_at = { column = \"at\", time = \"unix\" }\n";
 const PROFILE: &str = r#"[[event]]
 type = "AgentProfiled"
@@ -190,7 +193,7 @@ fn imports_of_any_parts_in_any_order_end_as_one_clean_import() {
     let wide = NOTE.replace("[\"note\"]", "[\"note\", \"chat\"]");
     let ends = mapping(&[PROFILE, BEAT, &wide]);
     let expected = clean(&ends, &content);
-    for seed in 0..40_u64 {
+    for seed in 0..SEEDS {
         let mut dice = Rand64::new(seed.into());
         let mut below = |n: u64| dice.rand_range(0..n);
         let mut case = Case::new(&ends, "in.csv", &content);
@@ -201,10 +204,11 @@ fn imports_of_any_parts_in_any_order_end_as_one_clean_import() {
             outputs.rotate_left(below(3) as usize);
             outputs.truncate(1 + below(3) as usize);
             case.write("map.toml", mapping(&outputs));
-            case.options.batch_records = 100 + below(400) as usize;
+            case.options.batch_records = 200 + below(800) as usize;
             case.options.from_row = (below(2) == 0).then(|| 1 + below(300));
             case.options.again = below(4) == 0;
             let left = below(4) as usize;
+            kept.taken = below(200) as usize;
             kept.fail_after = (below(2) == 0).then_some(kept.batches + left);
             let _ = case.import(&mut kept);
         }

@@ -7,7 +7,7 @@
 
 mod common;
 
-use common::{Case, Kept, admitted, block_on};
+use common::{Case, Kept, admitted, block_on, sorted};
 use producer::import::{Import, Options};
 use serde_json::json;
 
@@ -61,6 +61,41 @@ fn an_import_that_was_cut_off_goes_on_behind_the_last_acknowledged_batch() {
     let report = case.import(&mut kept).unwrap();
     assert_eq!((report.progress.skipped, kept.records.len()), (done, 107));
     assert_eq!(admitted(&kept.records).len(), 107);
+}
+
+/// L7: a batch of which the log took a beginning is published again as a whole, and counts once.
+#[test]
+fn batch_that_was_taken_in_part_is_published_again_and_counts_once() {
+    let mut case = Case::new(MAP, "in.csv", rows(100));
+    case.options.batch_records = 10;
+    let mut kept = Kept { fail_after: Some(3), taken: 4, ..Kept::default() };
+    let message = case.import(&mut kept).unwrap_err().to_string();
+    assert!(message.starts_with("rows 24 to 33 are not acknowledged: the log is unavailable"), "{message}");
+    assert_eq!(kept.records.len(), 34);
+    kept.fail_after = None;
+    case.import(&mut kept).unwrap();
+    assert_eq!(kept.records.len(), 107 + 4);
+    let clean = Case::new(MAP, "in.csv", rows(100)).run().json();
+    assert_eq!(sorted(admitted(&kept.records)), sorted(clean));
+}
+
+/// I6: a record that the log refuses is one bad row, not the end of the import.
+#[test]
+fn row_whose_record_the_log_refuses_is_rejected_and_the_others_are_published() {
+    let long = "b".repeat(200);
+    let case = Case::new(MAP, "in.csv", format!("who,at\na,1\n{long},2\nc,3\n"));
+    let mut kept = Kept { max_bytes: Some(250), ..Kept::default() };
+    let report = case.import(&mut kept).unwrap();
+    let rejects: Vec<_> = report.rejects.iter().map(|reject| (reject.row, reject.line)).collect();
+    assert_eq!(rejects, [(2, 3)]);
+    assert_eq!(report.rejects[0].reason, "the log refuses the record: too large");
+    assert_eq!(report.events, [("AgentProfiled", 2), ("AgentHeartbeat", 2)]);
+    assert_eq!(heartbeats(&admitted(&kept.records)), 2);
+    // Tried again by the next import, and taken once the log takes it.
+    assert_eq!(case.import(&mut kept).unwrap().rejects[0].attempts, 2);
+    kept.max_bytes = None;
+    assert!(case.import(&mut kept).unwrap().rejects.is_empty());
+    assert_eq!(admitted(&kept.records).len(), 6);
 }
 
 #[test]

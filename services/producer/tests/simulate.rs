@@ -197,9 +197,11 @@ fn a_live_population_keeps_its_rate_and_its_events_are_of_now() {
 
 #[test]
 fn an_outage_does_not_end_a_live_population() {
-    let mut kept = Kept { fail_after: Some(2), ..Kept::default() };
+    let mut kept = Kept { fail_after: Some(2), taken: 1, ..Kept::default() };
     let progress = simulate(Pace::Live { rate_per_s: 100.0 }, Some(100), None, &mut kept);
     assert!(progress.lost > 0 && progress.events + progress.lost == 100, "{progress:?}");
+    // What the log took of a batch that failed is not lost.
+    assert_eq!(progress.events, kept.records.len() as u64);
 }
 
 #[test]

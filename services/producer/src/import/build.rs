@@ -51,11 +51,26 @@ struct Prepared {
     seen: HashSet<String>,
 }
 
+/// A record, and what it comes from.
+#[derive(Debug)]
+pub struct Built {
+    /// The record.
+    pub record: OutRecord,
+    /// The place of its `[[event]]` in the mapping.
+    pub output: usize,
+    /// The row, from 1.
+    pub row: u64,
+    /// The line of the file where the row begins, from 1.
+    pub line: u64,
+}
+
 /// Which row, what of it, and when.
 #[derive(Clone, Copy, Debug)]
 pub struct Stamp<'a> {
     /// The row, from 1.
     pub row: u64,
+    /// The line of the file where it begins, from 1.
+    pub line: u64,
     /// Of each output, whether its events are wanted; they are in the log already where they are
     /// not.
     pub wanted: &'a [bool],
@@ -118,13 +133,7 @@ impl<'m> Builder<'m> {
     ///
     /// # Errors
     /// Why the row gives no events.
-    pub fn build<R: Cells>(
-        &mut self,
-        row: &R,
-        stamp: Stamp<'_>,
-        out: &mut Vec<OutRecord>,
-        counts: &mut [u64],
-    ) -> Result<(), BadRow> {
+    pub fn build<R: Cells>(&mut self, row: &R, stamp: Stamp<'_>, out: &mut Vec<Built>) -> Result<(), BadRow> {
         let start = out.len();
         self.given.clear();
         if let Err(bad) = self.row(row, &stamp, out) {
@@ -132,7 +141,6 @@ impl<'m> Builder<'m> {
             return Err(bad);
         }
         for given in self.given.drain(..) {
-            counts[given.output] += u64::from(given.wanted);
             if let Some(value) = given.value {
                 self.outputs[given.output].seen.insert(value);
             }
@@ -154,7 +162,7 @@ impl<'m> Builder<'m> {
         }
     }
 
-    fn row<R: Cells>(&mut self, row: &R, stamp: &Stamp<'_>, out: &mut Vec<OutRecord>) -> Result<(), BadRow> {
+    fn row<R: Cells>(&mut self, row: &R, stamp: &Stamp<'_>, out: &mut Vec<Built>) -> Result<(), BadRow> {
         for (ix, output) in self.mapping.outputs.iter().enumerate() {
             if !met(output.when.as_ref(), row) {
                 continue;
@@ -181,15 +189,10 @@ impl<'m> Builder<'m> {
     }
 
     /// Notes an event of the row, and builds it where it is wanted.
-    fn give<R: Cells>(
-        &mut self,
-        row: &R,
-        given: Given,
-        stamp: &Stamp<'_>,
-        out: &mut Vec<OutRecord>,
-    ) -> Result<(), BadRow> {
+    fn give<R: Cells>(&mut self, row: &R, given: Given, stamp: &Stamp<'_>, out: &mut Vec<Built>) -> Result<(), BadRow> {
         if given.wanted {
-            out.push(self.event(row, &given, stamp)?);
+            let record = self.event(row, &given, stamp)?;
+            out.push(Built { record, output: given.output, row: stamp.row, line: stamp.line });
         }
         self.given.push(given);
         Ok(())

@@ -1,26 +1,24 @@
 //! One pass over the rows of an import.
 
-use super::build::{BadRow, Builder, Stamp};
+use super::build::{BadRow, Builder, Built, Stamp};
 use super::error::ImportError;
 use super::input::{Head, Rows};
 use super::mapping::Mapping;
 use super::options::{Options, Progress, Stop};
-use super::ranges::RowRanges;
 use super::state::{Reject, State};
-use pipeline::{Clock, OutRecord, Publisher};
+use pipeline::{Clock, Publisher, Unpublished};
 use tokio_util::sync::CancellationToken;
 
 /// The longest raw row kept with a reject, bytes.
 const RAW_MAX: usize = 16 << 10;
 
+/// What is published at once.
 #[derive(Default)]
 pub(super) struct Batch {
-    records: Vec<OutRecord>,
+    built: Vec<Built>,
     bytes: usize,
-    /// The rows that are behind us once it is acknowledged.
-    rows: RowRanges,
-    /// Of these, the ones that were rejected before.
-    mended: Vec<u64>,
+    /// The rows that are behind us once it is acknowledged, ascending.
+    rows: Vec<u64>,
 }
 
 /// One pass over the rows.
@@ -30,7 +28,7 @@ pub(super) struct Pass<'a> {
     pub(super) state: &'a mut State,
     pub(super) batch: Batch,
     pub(super) progress: Progress,
-    /// Events published by each `[[event]]`.
+    /// Events published and acknowledged, by `[[event]]`.
     pub(super) events: Vec<u64>,
 }
 
@@ -54,7 +52,7 @@ impl Pass<'_> {
                 break;
             }
             let full =
-                self.batch.records.len() >= self.options.batch_records || self.batch.bytes >= self.options.batch_bytes;
+                self.batch.built.len() >= self.options.batch_records || self.batch.bytes >= self.options.batch_bytes;
             // Rows that give nothing still move on, and must be seen to.
             if full || self.progress.rows.is_multiple_of(10_000) {
                 self.flush(publisher).await?;
@@ -81,23 +79,17 @@ impl Pass<'_> {
             self.progress.skipped += 1;
             return;
         }
-        let before = self.batch.records.len();
+        let before = self.batch.built.len();
+        let stamp = Stamp { row, line: head.line, wanted: &wanted, now_us };
         let built = match head.bad {
             Some(bad) => Err(bad),
-            None => {
-                let stamp = Stamp { row, wanted: &wanted, now_us };
-                builder.build(rows, stamp, &mut self.batch.records, &mut self.events)
-            }
+            None => builder.build(rows, stamp, &mut self.batch.built),
         };
         match built {
             Ok(()) => {
-                let new = &self.batch.records[before..];
-                let size = |record: &OutRecord| record.key.len() + record.value.len();
-                self.batch.bytes += new.iter().map(size).sum::<usize>();
-                self.batch.rows.insert(row);
-                if attempts > 0 {
-                    self.batch.mended.push(row);
-                }
+                let size = |built: &Built| built.record.key.len() + built.record.value.len();
+                self.batch.bytes += self.batch.built[before..].iter().map(size).sum::<usize>();
+                self.batch.rows.push(row);
             }
             Err(bad) => {
                 self.progress.rejected += 1;
@@ -119,16 +111,42 @@ impl Pass<'_> {
     /// Rejects first, then the log, then how far we are: a crash between any two costs nothing.
     async fn flush<P: Publisher>(&mut self, publisher: &mut P) -> Result<(), ImportError> {
         self.state.keep_rejects()?;
-        let batch = std::mem::take(&mut self.batch);
-        let count = batch.records.len() as u64;
-        if count > 0 {
-            publisher.publish(batch.records).await?;
+        let mut batch = std::mem::take(&mut self.batch);
+        self.publish(&mut batch, publisher).await?;
+        self.progress.events += batch.built.len() as u64;
+        self.state.saved.events += batch.built.len() as u64;
+        batch.built.iter().for_each(|built| self.events[built.output] += 1);
+        batch.rows.iter().for_each(|row| self.state.mend(*row));
+        if batch.rows.is_empty() {
+            return Ok(());
         }
-        self.progress.events += count;
-        self.state.saved.events += count;
-        self.state.finish_rows(&batch.rows);
-        batch.mended.iter().for_each(|row| self.state.mend(*row));
-        if batch.rows.is_empty() { Ok(()) } else { self.state.save() }
+        self.state.finish_rows(&batch.rows.into_iter().collect());
+        self.state.save()
+    }
+
+    /// Publishes the batch. A record that the log refuses leaves it, and its row is rejected: it is no reason to stop
+    /// before all rows behind it. What was taken before is published again: it has the same numbers.
+    async fn publish<P: Publisher>(&mut self, batch: &mut Batch, publisher: &mut P) -> Result<(), ImportError> {
+        while !batch.built.is_empty() {
+            let records = batch.built.iter().map(|built| built.record.clone()).collect();
+            let Err(Unpublished { error, refused, .. }) = publisher.publish(records).await else { break };
+            let Some(at) = refused.filter(|at| *at < batch.built.len()) else {
+                let first = batch.rows.first().copied().unwrap_or_default();
+                let last = batch.rows.last().copied().unwrap_or_default();
+                return Err(ImportError::Unacknowledged { first, last, error });
+            };
+            let Built { row, line, .. } = batch.built.remove(at);
+            // Another record of the row may have been refused before.
+            if let Ok(place) = batch.rows.binary_search(&row) {
+                batch.rows.remove(place);
+                self.progress.rejected += 1;
+                let attempts = self.state.attempts(row);
+                let bad = BadRow::whole(error.to_string());
+                self.state.reject(reject(self.mapping, row, line, attempts, bad, String::new()));
+                self.state.keep_rejects()?;
+            }
+        }
+        Ok(())
     }
 }
 

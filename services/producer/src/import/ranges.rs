@@ -49,6 +49,14 @@ impl RowRanges {
     }
 }
 
+impl FromIterator<u64> for RowRanges {
+    fn from_iter<I: IntoIterator<Item = u64>>(rows: I) -> Self {
+        let mut ranges = Self::default();
+        rows.into_iter().for_each(|row| ranges.insert(row));
+        ranges
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

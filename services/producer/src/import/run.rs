@@ -8,7 +8,7 @@ use super::mapping::Mapping;
 use super::options::{Options, Progress, Report, Stop};
 use super::pass::{Batch, Pass};
 use super::state::State;
-use pipeline::{Clock, LogError, OutRecord, Publisher};
+use pipeline::{Clock, LogError, OutRecord, Placed, Publisher, Unpublished};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -177,13 +177,14 @@ struct Preview<'s> {
 }
 
 impl Publisher for Preview<'_> {
-    async fn publish(&mut self, records: Vec<OutRecord>) -> Result<(), LogError> {
+    /// Shows the first records; none goes anywhere.
+    async fn publish(&mut self, records: Vec<OutRecord>) -> Result<Vec<Placed>, Unpublished> {
         for record in records.iter().take(self.left) {
             (self.show)(
                 codec::to_json(&self.schemas, &record.value).map_err(|error| LogError::Refused(error.to_string()))?,
             );
         }
         self.left = self.left.saturating_sub(records.len());
-        Ok(())
+        Ok(Vec::new())
     }
 }

@@ -30,7 +30,7 @@ pub struct Reject {
     pub field: Option<String>,
     /// The reason.
     pub reason: String,
-    /// The row as it stands in the file, cut at 16 KiB.
+    /// The row as it stands in the file, cut at 16 KiB; empty where it was the log that refused it.
     pub raw: String,
     /// How often it was rejected.
     pub attempts: u32,

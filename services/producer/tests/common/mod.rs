@@ -3,7 +3,8 @@
 
 #![allow(dead_code, reason = "each test uses its part")]
 
-use pipeline::{Clock, LogError, OutRecord, Publisher};
+use domain::TopicPartition;
+use pipeline::{Clock, LogError, OutRecord, Placed, Publisher, Unpublished};
 use producer::import::{Import, ImportError, Options, Report};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
@@ -28,22 +29,42 @@ impl Clock for Standing {
     async fn sleep(&self, _wait: Duration) {}
 }
 
-/// Keeps what it got; refuses after that many batches.
+/// Keeps what it got; is away after that many batches.
 #[derive(Default)]
 pub struct Kept {
     pub records: Vec<OutRecord>,
     pub batches: usize,
     pub fail_after: Option<usize>,
+    /// How many records of the batch that fails are taken all the same.
+    pub taken: usize,
+    /// The largest value that it takes, bytes.
+    pub max_bytes: Option<usize>,
 }
 
 impl Publisher for Kept {
-    async fn publish(&mut self, records: Vec<OutRecord>) -> Result<(), LogError> {
-        if self.fail_after == Some(self.batches) {
-            return Err(LogError::Unavailable("scripted".into()));
+    async fn publish(&mut self, records: Vec<OutRecord>) -> Result<Vec<Placed>, Unpublished> {
+        let is_too_large = |record: &OutRecord| self.max_bytes.is_some_and(|max| record.value.len() > max);
+        if let Some(at) = records.iter().position(is_too_large) {
+            // A real log has taken what came before.
+            self.records.extend(records.into_iter().take(at));
+            let error = LogError::Refused("too large".into());
+            return Err(Unpublished { error, refused: Some(at), placed: Vec::new() });
+        }
+        let fails = self.fail_after == Some(self.batches);
+        let taken = if fails { self.taken.min(records.len()) } else { records.len() };
+        let place = |at: usize| {
+            let tp = TopicPartition { topic: records[at].topic, partition: 0 };
+            Placed { tp, offset: (self.records.len() + at) as i64 }
+        };
+        let placed: Vec<_> = (0..taken).map(place).collect();
+        self.records.extend(records.into_iter().take(taken));
+        if fails {
+            let error = LogError::Unavailable("scripted".into());
+            let placed = placed.into_iter().map(Some).collect();
+            return Err(Unpublished { error, refused: None, placed });
         }
         self.batches += 1;
-        self.records.extend(records);
-        Ok(())
+        Ok(placed)
     }
 }
 
