@@ -227,8 +227,8 @@ fn through_the_store(case: &Case, path: &Path, rows: &[Input]) -> (Duration, usi
     let mut store = Store::open_with(StoreConfig::new(path)).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let tp = TopicPartition::new(Topic::SacredMessages, 0);
-    let claimed =
-        runtime.block_on(store.claim(projection, &[Claim { tp, log: LogIdentity::default() }])).unwrap().remove(0);
+    let claim = Claim { tp, log: LogIdentity::default() };
+    let claimed = runtime.block_on(store.claim(projection, &[claim])).unwrap().remove(0);
     let (mut from, mut to) = (None, Position { epoch: claimed.epoch, ..Position::start(tp, 0) });
     let mut deltas = Deltas::new(projection.tables);
     let (mut spent, mut written) = (Duration::ZERO, 0);
