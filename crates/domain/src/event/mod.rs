@@ -24,7 +24,7 @@ use crate::Topic;
 pub use agent::{Action, AgentHeartbeat, AgentProfiled, AgentStateChanged, BeliefUpdated, Position, ToneShift};
 pub use group::{CoalitionFormed, CoalitionMembership, CoalitionReported, FieldMeasured, Forgotten, PolicyDecided};
 pub use memory::{Compression, MemoryAnnotated, MemoryLinked, MemoryRecalled, MemoryTiered, RecalledSpore, Weights};
-pub use meta::Meta;
+pub use meta::{Meta, derived_id, minted_us};
 pub use process::{Blessed, Contributed, LoopAdvanced, LoopOpened, Recurrence, WisdomCrystallized};
 pub use spore::{Embedding, InteractionRecorded, SporeCreated, SporePropagated};
 pub use value::{Beliefs, Pairs, Sealed, Text};
@@ -116,6 +116,13 @@ impl EventKind {
     #[must_use]
     pub const fn derived(self) -> bool {
         matches!(self, EventKind::Contributed | EventKind::WisdomCrystallized)
+    }
+
+    /// The slot of its sequence numbers, where it is derived: see [`crate::projection::DERIVED_SLOTS`].
+    #[must_use]
+    pub fn derived_slot(self) -> Option<i64> {
+        let slots = crate::projection::DERIVED_SLOTS;
+        slots.iter().find(|(kind, _)| *kind == self).map(|(_, slot)| *slot)
     }
 }
 
