@@ -154,7 +154,9 @@ mod tests {
             assert_eq!((read.offset, read.tp), (7, tp));
             let cut = (sizes != 0).then_some([key.len(), value.len(), headers.len()]);
             assert_eq!(read.cut, cut, "{sizes}");
-            assert_eq!(sizes == 0, letter.value == *value && letter.key == *key);
+            let own = Headers::get(letter.headers.as_bytes(), header::HEADERS);
+            let is_whole = letter.value == *value && letter.key == *key && own == Some(headers);
+            assert_eq!(is_whole, sizes == 0, "{sizes}");
         }
     }
 }

@@ -44,8 +44,8 @@ fn records(stage: &mut Stage, seeds: &[(u8, u8, u16)]) -> Vec<OutRecord> {
 async fn run(projection: &'static Projection, seeds: &[(u8, u8, u16)], way: Way) -> Vec<(&'static str, Digest)> {
     let mut stage = Stage::new(way.partitions);
     stage.options.batch_max_records = way.batch;
-    // Admission reads log time, and waiting advances it here: the ways must not differ in that.
-    stage.options.horizon_ms = 1_000_000_000;
+    // Deduplication reads log time, and waiting advances it here: the ways must not differ in that.
+    stage.options.dedup_window_ms = 1_000_000_000;
     stage.store.slow_down();
     if way.refusals {
         // No single record writes more than six rows: a batch of more is folded again in halves, and so is the one behind.
@@ -163,7 +163,7 @@ fn ingest_halves_a_refused_chunk_down_to_the_bad_record() {
         let mut reader = stage.log.join(RECORDS.name);
         let offsets = pipeline::Source::committed(&mut reader, &tps).await.unwrap();
         let offset = offsets.iter().find(|offset| offset.next_offset == 1_000).unwrap();
-        let position = pipeline::Position::from_metadata(offset.tp, offset.next_offset, &offset.metadata).unwrap();
+        let position = pipeline::GroupPosition::from_offset(offset).unwrap().position;
         assert_eq!((position.counts.applied, position.counts.dead, position.gap()), (999, 1, 0));
         let letters = stage.log.records(domain::Topic::DeadLetter);
         let letter = pipeline::deadletter::DeadLetter::parse(letters[0].headers.as_bytes()).unwrap();

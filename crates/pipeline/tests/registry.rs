@@ -12,7 +12,7 @@ use domain::fold::records::RECORDS;
 use domain::fold::views::VIEWS;
 use pipeline::deadletter::DeadLetter;
 use pipeline::schemas::Answer;
-use pipeline::{Clock, Observer, OutRecord, Paused, Position, Resolve, ResolveError, SchemaBook, Source, StoreError};
+use pipeline::{Clock, GroupPosition, Observer, OutRecord, Paused, Position, Resolve, ResolveError, SchemaBook, Source, StoreError};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -135,7 +135,7 @@ impl Stage {
         let tps = self.log.partitions(&[Topic::SacredMessages]);
         let mut reader = self.log.join(RECORDS.name);
         let offset = reader.committed(&tps).await.unwrap().remove(0);
-        Position::from_metadata(offset.tp, offset.next_offset, &offset.metadata).unwrap()
+        GroupPosition::from_offset(&offset).unwrap().position
     }
 
     /// Starts a worker of the loop and waits until it has committed this much of the topic.
@@ -304,13 +304,13 @@ fn a_log_that_answers_again_makes_ready_whoever_holds_partitions() {
     }
 }
 
-/// The event ids of the horizon come back for a new owner who meets their schema for the first time.
+/// The event ids of the window come back for a new owner who meets their schema for the first time.
 #[test]
-fn the_horizon_is_refilled_through_the_registry() {
+fn the_window_is_refilled_through_the_registry() {
     local(async {
         let mut stage = Stage::new(1);
-        // Idle workers advance the clock: the horizon must outlast them.
-        stage.options.horizon_ms = 86_400_000;
+        // Idle workers advance the clock: the window must outlast them.
+        stage.options.dedup_window_ms = 86_400_000;
         stage.ask(Scripted::new(&stage.clock));
         stage.framed_interactions(7, 1, 7);
         let first = stage.start(&VIEWS);

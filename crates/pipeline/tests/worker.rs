@@ -12,7 +12,7 @@ use domain::fold::views::VIEWS;
 use pipeline::{LogError, Observer, Step, StoreError, WorkerError};
 use std::cell::{Cell as StdCell, RefCell};
 use std::rc::Rc;
-use support::{Running, Stage, local};
+use support::{Running, Stage, local, sent};
 use testkit::events::{Events, START_US};
 
 /// I7: a store that refuses one record in ten thousand costs one dead letter, and nothing else.
@@ -135,21 +135,6 @@ fn a_lost_reply_is_settled_by_the_position() {
     });
 }
 
-/// The interactions of the one contact.
-fn sent(stage: &Stage) -> i64 {
-    use pipeline::RowStore;
-    let mut key = Vec::new();
-    domain::cell::KeyWriter::new(&mut key).text("t").text("a").text("b");
-    let mut store = stage.store.clone();
-    let table = VIEWS.tables[2];
-    let load = async { store.load(&VIEWS, table, &[&key]).await.unwrap().remove(0) };
-    let row = futures_util::FutureExt::now_or_never(load).unwrap();
-    match row.unwrap()[0] {
-        Cell::Int(sent) => sent,
-        ref other => panic!("{other:?}"),
-    }
-}
-
 /// Stops a worker just before its commit, as SIGSTOP would, by letting others run first.
 struct Stall {
     at: StdCell<bool>,
@@ -196,11 +181,17 @@ async fn zombie(fence: bool) -> (i64, i64) {
     (sent(&stage), stage.store.counts().applied)
 }
 
+/// The log of the stages, of topics that were made once.
+fn log_of(tp: domain::TopicPartition) -> pipeline::LogIdentity {
+    pipeline::LogIdentity { cluster_id: "memory".to_owned(), topic_id: format!("{}-0", tp.topic), partitions: 1 }
+}
+
 /// Claims the partitions and commits the first hundred interactions, by hand.
 fn take_over(mut store: testkit::MemStore, tps: &[domain::TopicPartition]) {
-    use pipeline::{Advance, Flush, Position, RowStore};
+    use pipeline::{Advance, Claim, Flush, Position, RowStore};
     let work = async {
-        let claims = store.claim(&VIEWS, tps).await.unwrap();
+        let claims: Vec<Claim> = tps.iter().map(|tp| Claim { tp: *tp, log: log_of(*tp) }).collect();
+        let claims = store.claim(&VIEWS, &claims).await.unwrap();
         let claim = claims.iter().find(|claim| claim.tp.topic == Topic::SacredMessages).unwrap();
         let mut to = Position { epoch: claim.epoch, next_offset: 100, ..Position::start(claim.tp, 0) };
         to.counts.applied = 100;
@@ -210,7 +201,14 @@ fn take_over(mut store: testkit::MemStore, tps: &[domain::TopicPartition]) {
         })
         .add("interactions", 100);
         let advances = [Advance { from: None, to }];
-        let flush = Flush { projection: &VIEWS, advances: &advances, marks: &[], rows: &rows, before_commit: &|| {} };
+        let flush = Flush {
+            projection: &VIEWS,
+            advances: &advances,
+            sequences: &[],
+            dead: &[],
+            rows: &rows,
+            before_commit: &pipeline::nothing_before_commit,
+        };
         store.commit(&flush).await.unwrap();
     };
     futures_util::FutureExt::now_or_never(work).unwrap();
@@ -225,7 +223,7 @@ fn a_zombie_cannot_write() {
     });
 }
 
-/// The horizon moves with the partition: the new owner reads it back from the log.
+/// The window of duplicates moves with the partition: the new owner reads it back from the log.
 #[test]
 fn an_unsequenced_repeat_is_dropped_after_the_partition_moved() {
     local(async {
@@ -246,7 +244,7 @@ fn an_unsequenced_repeat_is_dropped_after_the_partition_moved() {
     });
 }
 
-/// A sequenced producer is exact for ever: also long after the horizon, also for a new owner.
+/// A sequenced producer is exact for ever: also long after the window, also for a new owner.
 #[test]
 fn a_sequenced_repeat_is_dropped_for_ever() {
     local(async {
@@ -321,25 +319,5 @@ fn the_position_waits_for_the_dead_letter() {
         worker.stop().await.unwrap();
         assert!(!early.get(), "a commit came before its dead letter");
         assert_eq!(stage.store.counts().dead, 1);
-    });
-}
-
-/// I2: a position outside the log stops the worker and says what to do; it never resets.
-#[test]
-fn a_position_outside_the_log_stops_the_worker() {
-    local(async {
-        let mut stage = Stage::new(1);
-        stage.interactions(0, 10);
-        let worker = stage.start(&VIEWS);
-        stage.assign_all(&worker, &VIEWS);
-        stage.until_accounted(10).await;
-        worker.stop().await.unwrap();
-        let emptied = testkit::MemLog::new(stage.clock.clone(), 1);
-        stage.log = emptied;
-        let worker = stage.start(&VIEWS);
-        stage.assign_all(&worker, &VIEWS);
-        let error = worker.task.await.unwrap().unwrap_err();
-        assert!(matches!(error, WorkerError::OutOfRange { position: 10, end: 0, .. }), "{error}");
-        assert!(error.to_string().contains("rebuild the projection"), "{error}");
     });
 }

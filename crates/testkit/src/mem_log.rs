@@ -31,6 +31,7 @@ struct State {
     seek_faults: VecDeque<LogError>,
     /// What the log says of itself: of a topic, how often it was made again.
     cluster_id: String,
+    has_no_ids: bool,
     made: BTreeMap<Topic, u32>,
     settings: BTreeMap<Topic, String>,
     /// Offsets that are gone from the beginning, and the end where it lies behind the last record.
@@ -129,17 +130,24 @@ impl MemLog {
 
     /// Appends a record at the clock's time; gives its coordinates.
     pub fn append(&self, record: OutRecord) -> (TopicPartition, i64) {
-        let state = self.state.borrow();
-        let partition = partitioner::partition_for(&record.key, state.counts[&record.topic]);
-        drop(state);
-        let tp = TopicPartition::new(record.topic, partition);
-        (tp, self.append_to(tp, record))
+        self.append_at(record, self.clock.now_us())
     }
 
     /// Appends a record to this partition, whatever its key, as a producer does that places keys otherwise.
     pub fn append_to(&self, tp: TopicPartition, record: OutRecord) -> i64 {
+        self.append_to_at(tp, record, self.clock.now_us())
+    }
+
+    /// Appends a record as if it were this time, so that two logs can be alike whatever their readers wait for.
+    pub fn append_at(&self, record: OutRecord, append_us: i64) -> (TopicPartition, i64) {
+        let partition = partitioner::partition_for(&record.key, self.state.borrow().counts[&record.topic]);
+        let tp = TopicPartition::new(record.topic, partition);
+        (tp, self.append_to_at(tp, record, append_us))
+    }
+
+    fn append_to_at(&self, tp: TopicPartition, record: OutRecord, append_us: i64) -> i64 {
         let offset = self.end(tp);
-        let held = Held { offset, append_us: self.clock.now_us(), record };
+        let held = Held { offset, append_us, record };
         self.state.borrow_mut().partitions.entry(tp).or_default().push(held);
         offset
     }
@@ -207,6 +215,30 @@ impl MemLog {
                 member.news.push_back((false, tps.to_vec()));
             }
         }
+    }
+
+    /// The records of one partition, in offset order.
+    #[must_use]
+    pub fn records_of(&self, tp: TopicPartition) -> Vec<OutRecord> {
+        let state = self.state.borrow();
+        state.partitions.get(&tp).into_iter().flatten().map(|held| held.record.clone()).collect()
+    }
+
+    /// The next offset of a partition.
+    #[must_use]
+    pub fn end_of(&self, tp: TopicPartition) -> i64 {
+        self.end(tp)
+    }
+
+    /// The first offset of a partition that is still there.
+    #[must_use]
+    pub fn start_of(&self, tp: TopicPartition) -> i64 {
+        self.state.borrow().starts.get(&tp).copied().unwrap_or(0)
+    }
+
+    /// Lets the log have no ids, as some logs have none.
+    pub fn forget_ids(&self) {
+        self.state.borrow_mut().has_no_ids = true;
     }
 
     fn end(&self, tp: TopicPartition) -> i64 {
@@ -324,6 +356,9 @@ impl Source for MemSource {
         let state = self.log.state.borrow();
         if let Some(problem) = state.settings.get(&tp.topic) {
             return Err(LogError::Setting(problem.clone()));
+        }
+        if state.has_no_ids {
+            return Ok(LogIdentity { partitions: state.counts[&tp.topic], ..LogIdentity::default() });
         }
         let made = state.made.get(&tp.topic).copied().unwrap_or_default();
         let topic_id = format!("{}-{made}", tp.topic);

@@ -1,16 +1,15 @@
 //! A row counts once, however often and however torn it is imported.
 //!
-//! The log's side of it is played by [`admitted`]: what a worker's high-water marks let through.
+//! The log's side of it is played by [`admitted`]: what a worker's sets of sequence numbers let
+//! through.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod common;
 
-use common::{Case, Kept, block_on};
-use pipeline::OutRecord;
+use common::{Case, Kept, admitted, block_on, sorted};
 use producer::import::{Import, Options};
 use serde_json::json;
-use std::collections::HashMap;
 
 const MAP: &str = r#"occurred_at = { column = "at", time = "unix" }
 [[event]]
@@ -27,24 +26,6 @@ region_id = "north"
 fn rows(count: usize) -> String {
     let rows = (0..count).map(|row| format!("agent-{},{row}\n", row % 7));
     "who,at\n".to_owned() + &rows.collect::<String>()
-}
-
-/// The records that one partition's high-water marks let through.
-fn admitted(records: &[OutRecord]) -> Vec<serde_json::Value> {
-    let schemas = codec::Schemas::embedded().unwrap();
-    let mut marks = HashMap::new();
-    let mut through = Vec::new();
-    for record in records {
-        let event = codec::to_json(&schemas, &record.value).unwrap();
-        let producer = (record.topic, event["meta"]["producer_id"].as_str().unwrap().to_owned());
-        let seq = event["meta"]["producer_seq"].as_i64().unwrap();
-        let mark = marks.entry(producer).or_insert(i64::MIN);
-        if seq > *mark {
-            *mark = seq;
-            through.push(event);
-        }
-    }
-    through
 }
 
 fn heartbeats(events: &[serde_json::Value]) -> usize {
@@ -82,6 +63,41 @@ fn an_import_that_was_cut_off_goes_on_behind_the_last_acknowledged_batch() {
     assert_eq!(admitted(&kept.records).len(), 107);
 }
 
+/// L7: a batch of which the log took a beginning is published again as a whole, and counts once.
+#[test]
+fn batch_that_was_taken_in_part_is_published_again_and_counts_once() {
+    let mut case = Case::new(MAP, "in.csv", rows(100));
+    case.options.batch_records = 10;
+    let mut kept = Kept { fail_after: Some(3), taken: 4, ..Kept::default() };
+    let message = case.import(&mut kept).unwrap_err().to_string();
+    assert!(message.starts_with("rows 24 to 33 are not acknowledged: the log is unavailable"), "{message}");
+    assert_eq!(kept.records.len(), 34);
+    kept.fail_after = None;
+    case.import(&mut kept).unwrap();
+    assert_eq!(kept.records.len(), 107 + 4);
+    let clean = Case::new(MAP, "in.csv", rows(100)).run().json();
+    assert_eq!(sorted(admitted(&kept.records)), sorted(clean));
+}
+
+/// I6: a record that the log refuses is one bad row, not the end of the import.
+#[test]
+fn row_whose_record_the_log_refuses_is_rejected_and_the_others_are_published() {
+    let long = "b".repeat(200);
+    let case = Case::new(MAP, "in.csv", format!("who,at\na,1\n{long},2\nc,3\n"));
+    let mut kept = Kept { max_bytes: Some(250), ..Kept::default() };
+    let report = case.import(&mut kept).unwrap();
+    let rejects: Vec<_> = report.rejects.iter().map(|reject| (reject.row, reject.line)).collect();
+    assert_eq!(rejects, [(2, 3)]);
+    assert_eq!(report.rejects[0].reason, "the log refuses the record: too large");
+    assert_eq!(report.events, [("AgentProfiled", 2), ("AgentHeartbeat", 2)]);
+    assert_eq!(heartbeats(&admitted(&kept.records)), 2);
+    // Tried again by the next import, and taken once the log takes it.
+    assert_eq!(case.import(&mut kept).unwrap().rejects[0].attempts, 2);
+    kept.max_bytes = None;
+    assert!(case.import(&mut kept).unwrap().rejects.is_empty());
+    assert_eq!(admitted(&kept.records).len(), 6);
+}
+
 #[test]
 fn from_row_knows_the_values_of_the_rows_before() {
     let mut case = Case::new(MAP, "in.csv", rows(20));
@@ -89,6 +105,12 @@ fn from_row_knows_the_values_of_the_rows_before() {
     let kept = case.run();
     assert_eq!(kept.records.len(), 10);
     assert_eq!(kept.field("/meta/producer_seq")[0], 11);
+    // What was left out then is published by the next import, and nothing besides.
+    case.options.from_row = None;
+    let mut rest = Kept::default();
+    assert_eq!(case.import(&mut rest).unwrap().progress.skipped, 10);
+    assert_eq!(rest.field("/meta/producer_seq").last(), Some(&json!(10)));
+    assert_eq!(rest.records.len(), 17);
 }
 
 #[test]
@@ -149,7 +171,8 @@ fn torn_state_is_survived_or_named() {
     assert!(Import::prepare(case.options.clone()).unwrap_err().to_string().contains("remove it to begin again"));
 }
 
-/// The real data, through the real mappings. Fetched by package name, see the scripts under `examples/`.
+/// The real data, through the real mappings. Fetched by package name, see the scripts under
+/// `examples/`.
 #[test]
 fn the_examples_give_the_counts_of_their_data() {
     let fetch = |script: &str| {

@@ -33,7 +33,7 @@ fn every_event_is_valid_and_every_kind_occurs() {
         *kinds.entry(event.kind()).or_default() += 1;
         let meta = event.meta();
         assert!(ids.insert(meta.event_id));
-        assert_eq!(meta.producer_id, "sim/1/0");
+        assert!(meta.producer_id.starts_with("sim/1/0/1767225600000000."), "{}", meta.producer_id);
         let seq = seqs.entry(record.topic).or_insert(0);
         assert!(meta.producer_seq > Some(*seq));
         *seq = meta.producer_seq.unwrap();
@@ -121,6 +121,56 @@ impl Clock for Moving {
     }
 }
 
+/// The producers and numbers of what a simulation publishes.
+fn numbers(options: &Options, pace: Pace, began_us: i64) -> Vec<(String, i64)> {
+    let mut kept = Kept::default();
+    let population = Population::new(options).unwrap();
+    let mut simulation = Simulation { population, pace, events: Some(300), length: None };
+    let clock = Moving(Cell::new(began_us));
+    block_on(simulation.run(&mut kept, &clock, &CancellationToken::new(), &mut |_| ())).unwrap();
+    let number = |event: &serde_json::Value| {
+        let meta = &event["meta"];
+        (meta["producer_id"].as_str().unwrap().to_owned(), meta["producer_seq"].as_i64().unwrap())
+    };
+    kept.json().iter().map(number).collect()
+}
+
+/// Design 7, "a number used again": a population keeps its counters in memory only.
+#[test]
+fn restarted_population_gives_no_number_to_another_event() {
+    let options = Options { run: "again".into(), ..Options::new(1, 50) };
+    let producer = |options: &Options, pace, began_us| {
+        let all: HashSet<_> = numbers(options, pace, began_us).into_iter().map(|(producer, _)| producer).collect();
+        assert_eq!(all.len(), 1);
+        all.into_iter().next().unwrap()
+    };
+    let live = |rate_per_s| Pace::Live { rate_per_s };
+    let past = |start_us, end_us| Pace::History { start_us, end_us, rate_per_s: 1.0 };
+    let others = [
+        producer(&options, live(100.0), 0),
+        producer(&options, live(100.0), 1_000),
+        producer(&options, past(NOW_US, i64::MAX), 0),
+        producer(&options, past(NOW_US + 1, i64::MAX), 0),
+        producer(&options, Pace::History { start_us: NOW_US, end_us: i64::MAX, rate_per_s: 2.0 }, 0),
+        producer(&Options { agents: 51, ..options.clone() }, past(NOW_US, i64::MAX), 0),
+        producer(&Options { only: vec![EventKind::Blessed], ..options.clone() }, past(NOW_US, i64::MAX), 0),
+    ];
+    assert_eq!(others.iter().collect::<HashSet<_>>().len(), others.len(), "{others:?}");
+    // The same stretch of the past told again, later, is the same: the workers drop it.
+    assert_eq!(numbers(&options, past(NOW_US, i64::MAX), 0), numbers(&options, past(NOW_US, i64::MAX - 9), 5));
+}
+
+#[test]
+fn population_asked_for_derived_events_publishes_none() {
+    let schemas = Schemas::embedded().unwrap();
+    let derived = EventKind::ALL.iter().copied().filter(|kind| kind.derived()).collect();
+    let options = Options { only: derived, ..Options::new(1, 50) };
+    for record in records(&options, 1_000, 1_000) {
+        let event = schemas.decode(&record.value).unwrap();
+        assert!(!event.kind().derived() && event.meta().producer_id.starts_with("sim/"), "{event:?}");
+    }
+}
+
 fn simulate(pace: Pace, events: Option<u64>, length: Option<Duration>, kept: &mut Kept) -> Progress {
     let population = Population::new(&Options::new(1, 50)).unwrap();
     let mut simulation = Simulation { population, pace, events, length };
@@ -147,9 +197,11 @@ fn a_live_population_keeps_its_rate_and_its_events_are_of_now() {
 
 #[test]
 fn an_outage_does_not_end_a_live_population() {
-    let mut kept = Kept { fail_after: Some(2), ..Kept::default() };
+    let mut kept = Kept { fail_after: Some(2), taken: 1, ..Kept::default() };
     let progress = simulate(Pace::Live { rate_per_s: 100.0 }, Some(100), None, &mut kept);
     assert!(progress.lost > 0 && progress.events + progress.lost == 100, "{progress:?}");
+    // What the log took of a batch that failed is not lost.
+    assert_eq!(progress.events, kept.records.len() as u64);
 }
 
 #[test]

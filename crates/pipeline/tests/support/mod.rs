@@ -1,6 +1,8 @@
 //! A stage for the loops: a log and a store in memory, workers as local tasks, a clock moved by hand.
 
 use codec::Schemas;
+use domain::cell::Cell;
+use domain::fold::views::VIEWS;
 use domain::{Projection, TopicPartition};
 use pipeline::{Observer, RecordStore, SchemaBook, Unobserved, Worker, WorkerError, WorkerOptions};
 use std::sync::Arc;
@@ -41,7 +43,7 @@ impl Stage {
             log: MemLog::new(clock.clone(), partitions),
             store: MemStore::default(),
             events: Events::new(schemas.clone()),
-            options: WorkerOptions { flood_dead_letters: 20_000, ..WorkerOptions::default() },
+            options: WorkerOptions { flood_dead_letters: 20_000, park_retry_ms: 100, ..WorkerOptions::default() },
             book: schemas.clone().into(),
             schemas,
             clock,
@@ -114,4 +116,19 @@ impl Stage {
 pub fn local(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, test);
+}
+
+/// The interactions of the one contact.
+pub fn sent(stage: &Stage) -> i64 {
+    use pipeline::RowStore;
+    let mut key = Vec::new();
+    domain::cell::KeyWriter::new(&mut key).text("t").text("a").text("b");
+    let mut store = stage.store.clone();
+    let table = VIEWS.tables[2];
+    let load = async { store.load(&VIEWS, table, &[&key]).await.unwrap().remove(0) };
+    let row = futures_util::FutureExt::now_or_never(load).unwrap();
+    match row.unwrap()[0] {
+        Cell::Int(sent) => sent,
+        ref other => panic!("{other:?}"),
+    }
 }

@@ -1,10 +1,13 @@
-//! From a row to records: friendly JSON, Avro, validity, and the identity that makes a second import add nothing.
+//! From a row to records: friendly JSON, Avro, validity, and the identity that makes a second
+//! import add nothing.
 //!
-//! Each output of the mapping (`InteractionRecorded.1`, `AgentProfiled.2`, ...) is a producer of its own, whose
-//! sequence numbers are the rows. So the numbers rise whatever else the mapping gives, an output added to a mapping
-//! later is imported while those already in the log are dropped as duplicates, and no row depends on another.
+//! Each output of the mapping has producers of its own, one per block of rows, whose sequence
+//! numbers are the rows (see [`super::identity`]). So an output added to a mapping later is
+//! imported while those already in the log are dropped as duplicates, and no row depends on
+//! another.
 
 use super::expr::{Bad, Cells, ColumnIx};
+use super::identity::Source;
 use super::mapping::{Mapping, Output, When, own_id};
 use codec::{JsonError, Schemas};
 use domain::event::EventKind;
@@ -12,10 +15,6 @@ use hashbrown::HashSet;
 use pipeline::{Headers, OutRecord};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
-use uuid::Uuid;
-
-/// The namespace of the namespaces of imports.
-const NAMESPACE: Uuid = Uuid::from_u128(0x5b1d_6a0e_2f5c_5c0b_9a57_73c0_6f1e_4d10);
 
 /// Why a row gives no events.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,19 +41,50 @@ pub(super) fn field_names(kind: EventKind) -> Result<Vec<String>, String> {
     Ok(fields.filter_map(|field| field["name"].as_str()).map(str::to_owned).collect())
 }
 
-/// One way for an event to come from a row.
-struct Lane {
-    /// `Kind.n`.
-    name: String,
-    producer: String,
-}
-
 struct Prepared {
     schema: apache_avro::Schema,
     frame: Vec<u8>,
-    lanes: Vec<Lane>,
-    /// Values of `first_of` that have had their event. Strings, not hashes: a collision would lose an event.
+    /// Names its events, see [`super::lanes`].
+    lane: String,
+    /// Values of `first_of` that have had their event. Strings, not hashes: a collision would lose
+    /// an event.
     seen: HashSet<String>,
+}
+
+/// A record, and what it comes from.
+#[derive(Debug)]
+pub struct Built {
+    /// The record.
+    pub record: OutRecord,
+    /// The place of its `[[event]]` in the mapping.
+    pub output: usize,
+    /// The row, from 1.
+    pub row: u64,
+    /// The line of the file where the row begins, from 1.
+    pub line: u64,
+}
+
+/// Which row, what of it, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Stamp<'a> {
+    /// The row, from 1.
+    pub row: u64,
+    /// The line of the file where it begins, from 1.
+    pub line: u64,
+    /// Of each output, whether its events are wanted; they are in the log already where they are
+    /// not.
+    pub wanted: &'a [bool],
+    /// The time, in microseconds since 1970: nothing may be far ahead of it.
+    pub now_us: i64,
+}
+
+/// An event of the current row.
+struct Given {
+    output: usize,
+    expr: usize,
+    wanted: bool,
+    /// The value of `first_of` that it is for.
+    value: Option<String>,
 }
 
 /// Builds the records of rows.
@@ -63,42 +93,33 @@ pub struct Builder<'m> {
     schemas: Arc<Schemas>,
     outputs: Vec<Prepared>,
     tenant: String,
-    namespace: Uuid,
-    fresh: Vec<(usize, String)>,
-    given: Vec<usize>,
+    import_id: String,
+    given: Vec<Given>,
 }
 
 impl<'m> Builder<'m> {
-    /// A builder for one import: `import_id` names the file's content and the tenant.
+    /// A builder for one import: `import_id` names the file's content and the tenant, `lanes` the
+    /// outputs.
     ///
     /// # Errors
     /// The schemas of this build are unusable.
-    pub fn new(mapping: &'m Mapping, tenant: &str, import_id: &str, schemas: Arc<Schemas>) -> Result<Self, JsonError> {
-        let mut counts = vec![0; EventKind::ALL.len()];
+    pub fn new(
+        mapping: &'m Mapping,
+        lanes: &[String],
+        tenant: &str,
+        import_id: &str,
+        schemas: Arc<Schemas>,
+    ) -> Result<Self, JsonError> {
         let mut outputs = Vec::with_capacity(mapping.outputs.len());
-        for output in &mapping.outputs {
+        for (output, lane) in mapping.outputs.iter().zip(lanes) {
             let text = codec::embedded()?.text(output.kind);
             let schema = apache_avro::Schema::parse_str(text).map_err(|error| JsonError::Avro(error.to_string()))?;
             let mut frame = Vec::new();
             schemas.header(output.kind).write(&mut frame);
-            let lanes = (0..output.per_row()).map(|_| {
-                let count: &mut usize = &mut counts[output.kind as usize];
-                *count += 1;
-                let name = format!("{}.{count}", output.kind);
-                Lane { producer: format!("import/{import_id}/{name}"), name }
-            });
-            outputs.push(Prepared { schema, frame, lanes: lanes.collect(), seen: HashSet::new() });
+            outputs.push(Prepared { schema, frame, lane: lane.clone(), seen: HashSet::new() });
         }
-        let namespace = Uuid::new_v5(&NAMESPACE, import_id.as_bytes());
-        Ok(Self {
-            mapping,
-            schemas,
-            outputs,
-            tenant: tenant.to_owned(),
-            namespace,
-            fresh: Vec::new(),
-            given: Vec::new(),
-        })
+        let (tenant, import_id) = (tenant.to_owned(), import_id.to_owned());
+        Ok(Self { mapping, schemas, outputs, tenant, import_id, given: Vec::new() })
     }
 
     /// The schemas that records are built with.
@@ -107,38 +128,27 @@ impl<'m> Builder<'m> {
         &self.schemas
     }
 
-    /// Appends the records of a row to `out`, all or none. `attempt` is 0, or how often the row was rejected before:
-    /// then its records go under a producer of that attempt, because the high-water mark of the first has passed it.
-    /// `counts` holds the number of events given so far by each output of the mapping.
+    /// Appends the records of a row to `out`, all or none. `counts` holds the number of events
+    /// given so far by each output of the mapping.
     ///
     /// # Errors
     /// Why the row gives no events.
-    pub fn build<R: Cells>(
-        &mut self,
-        row: &R,
-        number: u64,
-        attempt: u32,
-        now_us: i64,
-        out: &mut Vec<OutRecord>,
-        counts: &mut [u64],
-    ) -> Result<(), BadRow> {
+    pub fn build<R: Cells>(&mut self, row: &R, stamp: Stamp<'_>, out: &mut Vec<Built>) -> Result<(), BadRow> {
         let start = out.len();
-        self.fresh.clear();
         self.given.clear();
-        let built = self.row(row, &Stamp { number, attempt, now_us }, out);
-        match built {
-            Ok(()) => {
-                self.given.iter().for_each(|output| counts[*output] += 1);
-                for (output, value) in self.fresh.drain(..) {
-                    self.outputs[output].seen.insert(value);
-                }
-            }
-            Err(_) => out.truncate(start),
+        if let Err(bad) = self.row(row, &stamp, out) {
+            out.truncate(start);
+            return Err(bad);
         }
-        built
+        for given in self.given.drain(..) {
+            if let Some(value) = given.value {
+                self.outputs[given.output].seen.insert(value);
+            }
+        }
+        Ok(())
     }
 
-    /// Notes the `first_of` values of a row whose events are in the log already.
+    /// Notes the `first_of` values of a row whose events are not published now.
     pub fn remember<R: Cells>(&mut self, row: &R) {
         for (output, prepared) in self.mapping.outputs.iter().zip(&mut self.outputs) {
             if output.first_of.is_empty() || !met(output.when.as_ref(), row) {
@@ -152,50 +162,57 @@ impl<'m> Builder<'m> {
         }
     }
 
-    fn row<R: Cells>(&mut self, row: &R, stamp: &Stamp, out: &mut Vec<OutRecord>) -> Result<(), BadRow> {
+    fn row<R: Cells>(&mut self, row: &R, stamp: &Stamp<'_>, out: &mut Vec<Built>) -> Result<(), BadRow> {
         for (ix, output) in self.mapping.outputs.iter().enumerate() {
             if !met(output.when.as_ref(), row) {
                 continue;
             }
+            let wanted = stamp.wanted.get(ix).copied().unwrap_or(true);
             if output.first_of.is_empty() {
-                let record = self.event(row, output, ix, 0, None, stamp)?;
-                out.push(record);
-                self.given.push(ix);
+                self.give(row, Given { output: ix, expr: 0, wanted, value: None }, stamp, out)?;
                 continue;
             }
-            for (lane, expr) in output.first_of.iter().enumerate() {
-                let found = expr.eval(row, None).map_err(|bad| failed("first_of", bad))?;
-                let Some(Value::String(value)) = found else { continue };
+            for (expr, first_of) in output.first_of.iter().enumerate() {
+                let value = match first_of.eval(row, None) {
+                    Ok(Some(Value::String(value))) => value,
+                    Err(bad) if wanted => return Err(failed("first_of", bad)),
+                    _ => continue,
+                };
                 let known = self.outputs[ix].seen.contains(&value)
-                    || self.fresh.iter().any(|(at, held)| *at == ix && *held == value);
+                    || self.given.iter().any(|given| given.output == ix && given.value.as_ref() == Some(&value));
                 if !known {
-                    let record = self.event(row, output, ix, lane, Some(&value), stamp)?;
-                    out.push(record);
-                    self.given.push(ix);
-                    self.fresh.push((ix, value));
+                    self.give(row, Given { output: ix, expr, wanted, value: Some(value) }, stamp, out)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn event<R: Cells>(
-        &self,
-        row: &R,
-        output: &Output,
-        ix: usize,
-        lane: usize,
-        value: Option<&str>,
-        stamp: &Stamp,
-    ) -> Result<OutRecord, BadRow> {
-        let prepared = &self.outputs[ix];
-        let lane = &prepared.lanes[lane];
-        let id = Uuid::new_v5(&self.namespace, format!("{}/{}", lane.name, stamp.number).as_bytes()).to_string();
-        let eval = |name: &str, expr: &super::expr::Expr| expr.eval(row, value).map_err(|bad| failed(name, bad));
-        let producer = match stamp.attempt {
-            0 => lane.producer.clone(),
-            attempt => format!("{}/retry.{attempt}", lane.producer),
+    /// Notes an event of the row, and builds it where it is wanted.
+    fn give<R: Cells>(&mut self, row: &R, given: Given, stamp: &Stamp<'_>, out: &mut Vec<Built>) -> Result<(), BadRow> {
+        if given.wanted {
+            let record = self.event(row, &given, stamp)?;
+            out.push(Built { record, output: given.output, row: stamp.row, line: stamp.line });
+        }
+        self.given.push(given);
+        Ok(())
+    }
+
+    fn event<R: Cells>(&self, row: &R, given: &Given, stamp: &Stamp<'_>) -> Result<OutRecord, BadRow> {
+        let output = &self.mapping.outputs[given.output];
+        let prepared = &self.outputs[given.output];
+        let is_alike = |other: &&Given| other.expr == given.expr && self.outputs[other.output].lane == prepared.lane;
+        let source = Source {
+            tenant: &self.tenant,
+            import_id: &self.import_id,
+            lane: &prepared.lane,
+            expr: given.expr,
+            ordinal: self.given.iter().filter(is_alike).count(),
+            row: stamp.row,
         };
+        let id = source.event_id().to_string();
+        let value = given.value.as_deref();
+        let eval = |name: &str, expr: &super::expr::Expr| expr.eval(row, value).map_err(|bad| failed(name, bad));
         let mut fields = Map::new();
         fields.insert(
             "meta".to_owned(),
@@ -203,8 +220,8 @@ impl<'m> Builder<'m> {
                 "event_id": id,
                 "occurred_at": eval("occurred_at", &output.occurred_at)?,
                 "tenant_id": self.tenant,
-                "producer_id": producer,
-                "producer_seq": stamp.number + 1,
+                "producer_id": source.producer_id(),
+                "producer_seq": stamp.row,
                 "love_resonance": eval("love_resonance", &output.love_resonance)?,
             }),
         );
@@ -251,13 +268,6 @@ impl<'m> Builder<'m> {
         }
         Ok(OutRecord { topic: output.kind.topic(), key, value, headers: Headers::default() })
     }
-}
-
-/// Which row, which time, and when.
-struct Stamp {
-    number: u64,
-    attempt: u32,
-    now_us: i64,
 }
 
 fn failed(field: &str, bad: Bad) -> BadRow {

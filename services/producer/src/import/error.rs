@@ -50,9 +50,21 @@ pub enum ImportError {
     /// The input changed between the pass that hashes it and the pass that reads it.
     #[error("{} changed while it was imported: import it again", .0.display())]
     Changed(PathBuf),
-    /// The log does not take the events.
+    /// The schemas of this build cannot be used, or the log cannot be reached at all.
     #[error(transparent)]
     Publish(#[from] LogError),
+    /// The log did not acknowledge a batch; it may hold a beginning of it.
+    #[error(
+        "rows {first} to {last} are not acknowledged: {error}; import the file again once the log is there: it goes on with them, and what the log took of them counts once"
+    )]
+    Unacknowledged {
+        /// The first row of the batch, from 1.
+        first: u64,
+        /// The last one.
+        last: u64,
+        /// Why not.
+        error: LogError,
+    },
     /// The state of an earlier import of this file cannot be read.
     #[error("{} is not readable as the state of an import ({reason}); remove it to begin again: what the log holds already is not doubled", path.display())]
     State {

@@ -1,4 +1,5 @@
-//! The input: CSV or JSONL, plain or gzip, read twice: once for the hash of its content, once for its rows.
+//! The input: CSV or JSONL, plain or gzip, read twice: once for the hash of its content, once for
+//! its rows.
 
 use super::build::BadRow;
 use super::error::{ImportError, MappingError};
@@ -46,6 +47,17 @@ impl Input {
         let delimiter = spec.delimiter.unwrap_or(if name.ends_with(".tsv") { b'\t' } else { b',' });
         let (hash, bytes) = hash(path)?;
         Ok(Self { path: path.to_path_buf(), hash, bytes, format, delimiter })
+    }
+
+    /// What the numbers of the rows depend on besides the content: read in another way, row 5 is
+    /// another row.
+    #[must_use]
+    pub fn reading(&self, mapping: &Mapping) -> String {
+        let header = if mapping.file.columns.is_none() { "header" } else { "no header" };
+        match self.format {
+            Format::Csv => format!("csv, delimiter {:?}, {header}", char::from(self.delimiter)),
+            Format::Jsonl => "jsonl".to_owned(),
+        }
     }
 
     /// The rows, from the first.

@@ -1,14 +1,15 @@
 //! The mapping: which events a row gives, and how their fields come from its columns.
 //!
-//! A TOML file, read in one walk that keeps the line of every key, so that a mistake is named where it stands.
-//! Columns are interned: an expression knows a column by its place in [`Mapping::columns`], and the reader of the
-//! input finds out once where each of them lies.
+//! A TOML file, read in one walk that keeps the line of every key, so that a mistake is named where
+//! it stands. Columns are interned: an expression knows a column by its place in
+//! [`Mapping::columns`], and the reader of the input finds out once where each of them lies.
 
 use super::document::{Lines, Node, Table, wrong};
 use super::error::MappingError;
 use super::expr::{ColumnIx, Expr, Origin};
 use super::mapping_expr::Scope;
 use domain::event::EventKind;
+use serde_json::{Map, Value};
 use toml::de::DeTable;
 
 /// A file's format.
@@ -60,6 +61,12 @@ pub struct Output {
     pub kind: EventKind,
     /// Its line in the mapping.
     pub line: usize,
+    /// Names it: the event, and a hash of its own text, neither its condition nor its place.
+    pub name: String,
+    /// Its own text as JSON, without the condition.
+    pub text: Value,
+    /// Its condition as JSON; null where it has none.
+    pub condition: Value,
     /// Only rows that meet this give the event.
     pub when: Option<When>,
     /// One event for each new value of these, instead of one a row.
@@ -70,14 +77,6 @@ pub struct Output {
     pub love_resonance: Expr,
     /// The fields, `meta` aside.
     pub fields: Vec<(String, Expr)>,
-}
-
-impl Output {
-    /// How many events of it one row may give.
-    #[must_use]
-    pub fn per_row(&self) -> usize {
-        self.first_of.len().max(1)
-    }
 }
 
 /// A mapping.
@@ -218,7 +217,25 @@ fn output(scope: &mut Scope, node: &Node<'_>, occurred_at: Option<&Expr>) -> Res
     };
     table.finish()?;
     scope.has_value = false;
-    Ok(Output { kind, line: node.line, when, first_of, occurred_at, love_resonance, fields })
+    let (text, condition) = own_text(node)?;
+    let hash = blake3::hash(text.to_string().as_bytes()).to_hex();
+    let name = format!("{kind}.{}", &hash[..16]);
+    Ok(Output { kind, line: node.line, name, text, condition, when, first_of, occurred_at, love_resonance, fields })
+}
+
+/// The text of an `[[event]]` as it means: order of keys, comments and blanks aside. And its
+/// condition.
+fn own_text(node: &Node<'_>) -> Result<(Value, Value), MappingError> {
+    let mut text = Map::new();
+    let mut condition = Value::Null;
+    for (key, node) in node.table("[[event]]")?.entries() {
+        if key == "when" {
+            condition = node.json()?;
+        } else {
+            text.insert(key.to_owned(), node.json()?);
+        }
+    }
+    Ok((Value::Object(text), condition))
 }
 
 fn event_kind(node: &Node<'_>) -> Result<EventKind, MappingError> {

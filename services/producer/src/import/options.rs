@@ -14,7 +14,8 @@ pub struct Options {
     pub tenant: Option<String>,
     /// Where the state of imports is kept; none keeps it in memory.
     pub state_dir: Option<PathBuf>,
-    /// The first row to publish, from 1; else behind what an earlier import published.
+    /// The first row to publish, from 1; else all that no earlier import published, and what was
+    /// rejected.
     pub from_row: Option<u64>,
     /// Publishes all rows, though an earlier import did.
     pub again: bool,

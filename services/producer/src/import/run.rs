@@ -1,19 +1,18 @@
 //! The import itself: rows to records, records to batches, batches to the log.
 
-use super::build::{BadRow, Builder};
+use super::build::Builder;
 use super::error::ImportError;
-use super::input::{Head, Input, Rows, RowsError};
+use super::input::{Input, Rows, RowsError};
+use super::lanes::Continuation;
 use super::mapping::Mapping;
 use super::options::{Options, Progress, Report, Stop};
-use super::state::{Reject, State};
-use pipeline::{Clock, LogError, OutRecord, Publisher};
+use super::pass::{Batch, Pass};
+use super::state::State;
+use pipeline::{Clock, LogError, OutRecord, Placed, Publisher, Unpublished};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
-
-/// The longest raw row kept with a reject, bytes.
-const RAW_MAX: usize = 16 << 10;
 
 /// An import that is ready to run: mapping read, content hashed, earlier state known.
 #[derive(Debug)]
@@ -51,7 +50,8 @@ impl Import {
         Ok(Self { options, mapping, input, import_id, tenant, state, schemas: None })
     }
 
-    /// Keeps the state of imports in this folder, and goes on behind what an earlier one of the same content published.
+    /// Keeps the state of imports in this folder, and goes on behind what an earlier one of the
+    /// same content published.
     ///
     /// # Errors
     /// What is kept there cannot be read.
@@ -77,24 +77,35 @@ impl Import {
     /// Rows that an earlier import has published and this one passes over.
     #[must_use]
     pub fn rows_done(&self) -> u64 {
-        if self.state.saved.mapping == self.mapping.hash && !self.options.again {
-            self.state.saved.rows_done
-        } else {
-            0
+        if self.options.again || self.options.from_row.is_some() {
+            return 0;
         }
+        let lanes = self.state.lanes(&self.mapping, &self.input.reading(&self.mapping));
+        lanes.iter().map(|lane| lane.output.done.len()).min().unwrap_or_default()
     }
 
-    /// Whether an earlier import of the same content had another mapping. Events that it published stay as they are.
+    /// Whether an earlier import of the same content had another mapping. Events that it published
+    /// stay as they are.
     #[must_use]
     pub fn other_mapping(&self) -> bool {
         !self.state.saved.mapping.is_empty() && self.state.saved.mapping != self.mapping.hash
     }
 
-    /// Publishes the rows. `observe` is told after every row that begins a new batch, and after every batch.
+    /// What each `[[event]]` of the mapping, named by its line and event, is to earlier imports of
+    /// the same content.
+    #[must_use]
+    pub fn continuations(&self) -> Vec<(usize, &'static str, Continuation)> {
+        let lanes = self.state.lanes(&self.mapping, &self.input.reading(&self.mapping));
+        let outputs = self.mapping.outputs.iter().zip(lanes);
+        outputs.map(|(output, lane)| (output.line, output.kind.name(), lane.continuation)).collect()
+    }
+
+    /// Publishes the rows. `observe` is told after every row that begins a new batch, and after
+    /// every batch.
     ///
     /// # Errors
-    /// The input cannot be read on, or the log does not take a batch. What was acknowledged stays; the next import
-    /// of the same content goes on behind it.
+    /// The input cannot be read on, or the log does not take a batch. What was acknowledged stays;
+    /// the next import of the same content goes on behind it.
     pub async fn run<P: Publisher, C: Clock>(
         self,
         publisher: &mut P,
@@ -107,20 +118,15 @@ impl Import {
             Some(schemas) => schemas,
             None => embedded_schemas()?,
         };
-        if state.saved.mapping != mapping.hash || options.again {
-            state.saved.rows_done = 0;
-        }
-        state.saved.mapping.clone_from(&mapping.hash);
+        let lanes = state.begin(&mapping, &input.reading(&mapping));
         state.saved.file = options.file.display().to_string();
-        let mut builder =
-            Builder::new(&mapping, &tenant, &import_id, schemas).map_err(|error| LogError::Fatal(error.to_string()))?;
+        let mut builder = Builder::new(&mapping, &lanes, &tenant, &import_id, schemas)
+            .map_err(|error| LogError::Fatal(error.to_string()))?;
         let mut rows = open_rows(&input, &mapping, &options)?;
-        let start = options.from_row.map_or(state.saved.rows_done, |row| row.saturating_sub(1));
         let mut pass = Pass {
             options: &options,
             mapping: &mapping,
             state: &mut state,
-            start,
             batch: Batch::default(),
             progress: Progress { total_bytes: input.bytes, ..Progress::default() },
             events: vec![0; mapping.outputs.len()],
@@ -171,123 +177,14 @@ struct Preview<'s> {
 }
 
 impl Publisher for Preview<'_> {
-    async fn publish(&mut self, records: Vec<OutRecord>) -> Result<(), LogError> {
+    /// Shows the first records; none goes anywhere.
+    async fn publish(&mut self, records: Vec<OutRecord>) -> Result<Vec<Placed>, Unpublished> {
         for record in records.iter().take(self.left) {
             (self.show)(
                 codec::to_json(&self.schemas, &record.value).map_err(|error| LogError::Refused(error.to_string()))?,
             );
         }
         self.left = self.left.saturating_sub(records.len());
-        Ok(())
+        Ok(Vec::new())
     }
-}
-
-#[derive(Default)]
-struct Batch {
-    records: Vec<OutRecord>,
-    bytes: usize,
-    /// The row behind the last one in it.
-    rows_done: u64,
-    accepted: u64,
-    mended: Vec<u64>,
-}
-
-/// One pass over the rows.
-struct Pass<'a> {
-    options: &'a Options,
-    mapping: &'a Mapping,
-    state: &'a mut State,
-    start: u64,
-    batch: Batch,
-    progress: Progress,
-    events: Vec<u64>,
-}
-
-impl Pass<'_> {
-    async fn rows<P: Publisher, C: Clock>(
-        &mut self,
-        rows: &mut Rows<'_>,
-        builder: &mut Builder<'_>,
-        publisher: &mut P,
-        clock: &C,
-        cancel: &CancellationToken,
-        observe: &mut dyn FnMut(&Progress),
-    ) -> Result<Stop, ImportError> {
-        let mut stop = Stop::End;
-        while let Some(head) = rows.advance()? {
-            self.progress.rows += 1;
-            self.progress.bytes = rows.bytes();
-            self.row(head, rows, builder, clock.now_us());
-            if self.progress.rejected > self.options.max_rejects {
-                stop = Stop::Rejects;
-                break;
-            }
-            let full =
-                self.batch.records.len() >= self.options.batch_records || self.batch.bytes >= self.options.batch_bytes;
-            // Rows that give nothing still move on, and must be seen to.
-            if full || self.progress.rows.is_multiple_of(10_000) {
-                self.flush(publisher).await?;
-                observe(&self.progress);
-                if cancel.is_cancelled() {
-                    return Ok(Stop::Cancelled);
-                }
-            }
-        }
-        self.flush(publisher).await?;
-        observe(&self.progress);
-        Ok(stop)
-    }
-
-    fn row(&mut self, head: Head, rows: &Rows<'_>, builder: &mut Builder<'_>, now_us: i64) {
-        let (attempt, rejected_before) = self.state.attempt(head.row);
-        if head.row < self.start && !rejected_before {
-            if head.bad.is_none() {
-                builder.remember(rows);
-            }
-            self.progress.skipped += 1;
-            return;
-        }
-        let before = self.batch.records.len();
-        let built = match head.bad {
-            Some(bad) => Err(bad),
-            None => builder.build(rows, head.row, attempt, now_us, &mut self.batch.records, &mut self.events),
-        };
-        self.batch.rows_done = head.row + 1;
-        match built {
-            Ok(()) => {
-                let new = &self.batch.records[before..];
-                self.batch.bytes += new.iter().map(|record| record.key.len() + record.value.len()).sum::<usize>();
-                self.batch.accepted += new.len() as u64;
-                if rejected_before {
-                    self.batch.mended.push(head.row);
-                }
-            }
-            Err(bad) => {
-                self.progress.rejected += 1;
-                self.state.reject(reject(self.mapping, head.row, head.line, attempt, bad, rows.raw()));
-            }
-        }
-    }
-
-    /// Rejects first, then the log, then how far we are: a crash between any two costs nothing.
-    async fn flush<P: Publisher>(&mut self, publisher: &mut P) -> Result<(), ImportError> {
-        self.state.keep_rejects()?;
-        let batch = std::mem::take(&mut self.batch);
-        if !batch.records.is_empty() {
-            publisher.publish(batch.records).await?;
-        }
-        self.progress.events += batch.accepted;
-        self.state.saved.events += batch.accepted;
-        self.state.saved.rows_done = self.state.saved.rows_done.max(batch.rows_done);
-        batch.mended.iter().for_each(|row| self.state.mend(*row));
-        if batch.rows_done > 0 { self.state.save() } else { Ok(()) }
-    }
-}
-
-fn reject(mapping: &Mapping, row: u64, line: u64, attempt: u32, bad: BadRow, mut raw: String) -> Reject {
-    if let Some((at, _)) = raw.char_indices().find(|(at, _)| *at >= RAW_MAX) {
-        raw.truncate(at);
-    }
-    let column = bad.column.and_then(|ix| mapping.columns.get(ix)).map(|column| column.name.clone());
-    Reject { row: row + 1, line, column, field: bad.field, reason: bad.reason, raw, attempts: attempt + 1 }
 }

@@ -1,11 +1,16 @@
-//! What is known of earlier imports of the same content: how far they came, and which rows were rejected.
+//! What is known of earlier imports of the same content: which rows are behind which `[[event]]`,
+//! and which rows were rejected.
 //!
-//! Two files: `HASH.json`, replaced after each acknowledged batch, and `HASH.rejects.jsonl`, to which rejects are
-//! appended *before* the batch that passes them is published. A rejected row is tried again by the next import,
-//! under the producer of its attempt: the high-water mark of the first has passed it. So a row counts once, whatever
-//! crashes in between. Without these files nothing doubles either, but rows rejected then stay out.
+//! Two files: `HASH.json`, replaced after each acknowledged batch, and `HASH.rejects.jsonl`, to
+//! which rejects are appended *before* the batch that passes them is published. Only what was
+//! published and acknowledged is passed over, so a rejected row, a row before `--from-row` and a
+//! row of a batch that failed are tried by the next import. Whatever is published twice, after a
+//! crash or without these files, has the ids and numbers that it had before.
 
 use super::error::ImportError;
+use super::lanes::{Lane, SavedOutput, lanes};
+use super::mapping::Mapping;
+use super::ranges::RowRanges;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -25,7 +30,7 @@ pub struct Reject {
     pub field: Option<String>,
     /// The reason.
     pub reason: String,
-    /// The row as it stands in the file, cut at 16 KiB.
+    /// The row as it stands in the file, cut at 16 KiB; empty where it was the log that refused it.
     pub raw: String,
     /// How often it was rejected.
     pub attempts: u32,
@@ -39,21 +44,24 @@ pub struct Saved {
     pub file: String,
     /// BLAKE3 of the mapping's text.
     pub mapping: String,
-    /// Rows behind us: published and acknowledged, or rejected.
-    pub rows_done: u64,
+    /// How the rows were told apart: read in another way, they have other numbers.
+    pub reading: String,
+    /// Each `[[event]]` that was ever imported of this content.
+    pub outputs: Vec<SavedOutput>,
     /// Events published by all imports of this content.
     pub events: u64,
     /// Whether the end was reached.
     pub complete: bool,
-    /// Rows (from 1) that passed after having been rejected, with the attempt under which they went.
-    pub mended: BTreeMap<u64, u32>,
 }
 
 /// The state of an import on disk, or in memory only.
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) saved: Saved,
+    /// By row, from 1.
     rejects: BTreeMap<u64, Reject>,
+    /// The place of each `[[event]]` of the mapping among the saved outputs.
+    places: Vec<usize>,
     unsaved: Vec<u64>,
     files: Option<Files>,
 }
@@ -90,7 +98,7 @@ impl State {
         for line in text.lines() {
             // The last line may be torn by a crash: its row was not passed yet.
             if let Ok(reject) = serde_json::from_str::<Reject>(line) {
-                self.rejects.insert(reject.row.saturating_sub(1), reject);
+                self.rejects.insert(reject.row, reject);
             }
         }
         if text.ends_with('\n') { Ok(()) } else { self.rewrite_rejects(path) }
@@ -102,25 +110,64 @@ impl State {
         replace(path, &lines)
     }
 
-    /// Under which attempt a row goes, and whether an earlier import rejected it.
-    pub(super) fn attempt(&self, row: u64) -> (u32, bool) {
-        match (self.rejects.get(&row), self.saved.mended.get(&(row + 1))) {
-            (Some(reject), _) => (reject.attempts, true),
-            (None, Some(attempt)) => (*attempt, false),
-            (None, None) => (0, false),
+    /// What each `[[event]]` of the mapping continues.
+    pub(super) fn lanes(&self, mapping: &Mapping, reading: &str) -> Vec<Lane> {
+        let fields: Vec<&str> = self.rejects.values().filter_map(|reject| reject.field.as_deref()).collect();
+        let mut lanes = lanes(mapping, &self.saved.outputs, &fields);
+        if self.saved.reading != reading {
+            lanes.iter_mut().for_each(|lane| lane.output.done = RowRanges::default());
         }
+        lanes
+    }
+
+    /// Begins an import: gives the name of each `[[event]]`, under which its rows are known from
+    /// now on.
+    pub(super) fn begin(&mut self, mapping: &Mapping, reading: &str) -> Vec<String> {
+        let lanes = self.lanes(mapping, reading);
+        if self.saved.reading != reading {
+            self.saved.outputs.iter_mut().for_each(|output| output.done = RowRanges::default());
+            reading.clone_into(&mut self.saved.reading);
+        }
+        self.saved.mapping.clone_from(&mapping.hash);
+        self.places.clear();
+        let mut names = Vec::with_capacity(lanes.len());
+        for Lane { place, output, .. } in lanes {
+            names.push(output.lane.clone());
+            self.places.push(place.unwrap_or(self.saved.outputs.len()));
+            if place.is_none() {
+                self.saved.outputs.push(output);
+            }
+        }
+        names
+    }
+
+    /// Whether what the row gives of this `[[event]]` is published, or known to be nothing.
+    pub(super) fn is_done(&self, output: usize, row: u64) -> bool {
+        let held = self.places.get(output).and_then(|place| self.saved.outputs.get(*place));
+        held.is_some_and(|held| held.done.contains(row))
+    }
+
+    /// Notes what is published: all that these rows give.
+    pub(super) fn finish_rows(&mut self, rows: &RowRanges) {
+        for place in &self.places {
+            if let Some(output) = self.saved.outputs.get_mut(*place) {
+                output.done.extend(rows);
+            }
+        }
+    }
+
+    /// How often the row was rejected.
+    pub(super) fn attempts(&self, row: u64) -> u32 {
+        self.rejects.get(&row).map_or(0, |reject| reject.attempts)
     }
 
     pub(super) fn reject(&mut self, reject: Reject) {
-        let row = reject.row - 1;
-        self.rejects.insert(row, reject);
-        self.unsaved.push(row);
+        self.unsaved.push(reject.row);
+        self.rejects.insert(reject.row, reject);
     }
 
     pub(super) fn mend(&mut self, row: u64) {
-        if let Some(reject) = self.rejects.remove(&row) {
-            self.saved.mended.insert(row + 1, reject.attempts);
-        }
+        self.rejects.remove(&row);
     }
 
     pub(super) fn rejects(&self) -> impl Iterator<Item = &Reject> {
@@ -149,7 +196,7 @@ impl State {
     /// Replaces the saved state.
     pub(super) fn save(&self) -> Result<(), ImportError> {
         let Some(files) = &self.files else { return Ok(()) };
-        let mut text = serde_json::to_vec_pretty(&self.saved)
+        let mut text = serde_json::to_vec(&self.saved)
             .map_err(|error| ImportError::State { path: files.saved.clone(), reason: error.to_string() })?;
         text.push(b'\n');
         replace(&files.saved, &text)

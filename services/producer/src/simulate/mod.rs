@@ -1,8 +1,10 @@
-//! A made-up population: agents with regions, days, ties and things to say, that publish every event a producer can.
+//! A made-up population: agents with regions, days, ties and things to say, that publish every
+//! event a producer can.
 //!
-//! The same seed, run and times give the same bytes. Nothing grows with time: the population remembers its latest
-//! spores, loops, coalitions and talks, and of each agent one bit. What an agent *is* (its region, its ties, its
-//! kind) is a function of its number, so a million agents cost nothing.
+//! The same seed, run, rate and times give the same bytes. Nothing grows with time: the population
+//! remembers its latest spores, loops, coalitions and talks, and of each agent one bit. What an
+//! agent *is* (its region, its ties, its kind) is a function of its number, so a million agents
+//! cost nothing.
 //!
 //! | file | what |
 //! |---|---|

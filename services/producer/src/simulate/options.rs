@@ -19,7 +19,8 @@ pub enum Spread {
 pub struct Options {
     /// The same seed gives the same population.
     pub seed: u64,
-    /// Tells runs of the same population apart: ids and producer carry it. Two runs of one name are one run.
+    /// Tells runs of the same population apart: ids and producer carry it. Two runs of one name
+    /// that begin at the same time, at the same rate, are one run: the second adds nothing.
     pub run: String,
     /// The number of agents, at least 2.
     pub agents: u64,
@@ -48,9 +49,16 @@ impl Options {
         }
     }
 
-    /// The producer's id: `sim/SEED/RUN`.
+    /// The producer's id: `sim/SEED/RUN/START.HASH`.
+    ///
+    /// A population counts its events in memory only, so the id holds all that decides which event
+    /// has which number (design 7): where it starts, and a hash of its rate and of the choices made
+    /// here. A restart that would give a number to another event is another producer.
     #[must_use]
-    pub fn producer_id(&self) -> String {
-        format!("sim/{}/{}", self.seed, self.run)
+    pub fn producer_id(&self, start_us: i64, rate_per_s: f64) -> String {
+        let Self { seed, run, agents, only, spread, .. } = self;
+        let choices = format!("{agents}|{only:?}|{spread:?}|{rate_per_s:?}");
+        let hash = blake3::hash(choices.as_bytes()).to_hex();
+        format!("sim/{seed}/{run}/{start_us}.{}", &hash[..8])
     }
 }

@@ -23,9 +23,9 @@ pub(super) struct Scratch {
 /// A population that acts.
 #[derive(Debug)]
 pub struct Population {
-    tenant: String,
-    producer: String,
-    sequenced: bool,
+    options: Options,
+    /// Who it publishes as, from its first event on.
+    producer: Option<String>,
     ids: Dice,
     next_seq: [i64; Topic::ALL.len()],
     encoder: Encoder,
@@ -40,9 +40,8 @@ impl Population {
     /// The schemas of this build are unusable.
     pub fn new(options: &Options) -> Result<Self, SchemaError> {
         Ok(Self {
-            tenant: options.tenant.clone(),
-            producer: options.producer_id(),
-            sequenced: options.sequenced,
+            options: options.clone(),
+            producer: None,
             ids: Dice::new(options.seed ^ 0x1d5, &options.run),
             next_seq: [0; Topic::ALL.len()],
             encoder: Encoder::new(Arc::new(Schemas::embedded()?)),
@@ -58,11 +57,19 @@ impl Population {
         self
     }
 
+    /// Begins a run at this time and rate, under a producer id of its own.
+    pub(super) fn begin(&mut self, start_us: i64, rate_per_s: f64) {
+        self.producer = Some(self.options.producer_id(start_us, rate_per_s));
+    }
+
     /// What happens at this time, in microseconds since 1970, as a record to be appended. Times must not fall.
     ///
     /// # Errors
     /// Cannot happen, short of a bug: the event does not fit its schema.
     pub fn next_record(&mut self, at_us: i64) -> Result<OutRecord, EncodeError> {
+        let options = &self.options;
+        // Whoever asks for single events states no rate.
+        let producer = self.producer.get_or_insert_with(|| options.producer_id(at_us, 0.0));
         let (kind, actor) = self.world.next(at_us);
         let topic = kind.topic();
         let next_seq = &mut self.next_seq[topic as usize];
@@ -70,9 +77,9 @@ impl Population {
         let meta = Meta {
             event_id: self.ids.id(at_us),
             occurred_at: at_us,
-            tenant_id: &self.tenant,
-            producer_id: &self.producer,
-            producer_seq: self.sequenced.then_some(*next_seq),
+            tenant_id: &options.tenant,
+            producer_id: producer,
+            producer_seq: options.sequenced.then_some(*next_seq),
             love_resonance: self.world.dice.near(60.0, 40.0, 0.0, 100.0) as i32,
             base_version: None,
             trace_id: None,

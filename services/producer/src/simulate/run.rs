@@ -2,7 +2,7 @@
 
 use super::population::Population;
 use codec::EncodeError;
-use pipeline::{Clock, LogError, OutRecord, Publisher};
+use pipeline::{Clock, LogError, OutRecord, Publisher, Unpublished};
 use std::time::Duration;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
@@ -100,6 +100,7 @@ impl Simulation {
         observe: &mut dyn FnMut(&Progress),
     ) -> Result<Progress, SimulationError> {
         let mut progress = Progress { time_us: clock.now_us(), ..Progress::default() };
+        self.population.begin(progress.time_us, rate_per_s);
         let began = clock.monotonic_us();
         let (mut paid_until, mut owed) = (began, 0.0);
         while !cancel.is_cancelled() && !self.done(&progress) {
@@ -115,12 +116,14 @@ impl Simulation {
                 let records = self.happened(progress.time_us, clock.now_us(), due)?;
                 progress.time_us = progress.time_us.max(clock.now_us());
                 match publisher.publish(records).await {
-                    Ok(()) => progress.events += due,
-                    Err(LogError::Unavailable(_)) => {
-                        progress.lost += due;
+                    Ok(_) => progress.events += due,
+                    Err(Unpublished { error: LogError::Unavailable(_), placed, .. }) => {
+                        let taken = placed.iter().flatten().count() as u64;
+                        progress.events += taken;
+                        progress.lost += due - taken.min(due);
                         rest(clock, REST, cancel).await;
                     }
-                    Err(error) => return Err(error.into()),
+                    Err(unpublished) => return Err(unpublished.error.into()),
                 }
                 observe(&progress);
             }
@@ -148,6 +151,7 @@ impl Simulation {
         observe: &mut dyn FnMut(&Progress),
     ) -> Result<Progress, SimulationError> {
         let mut progress = Progress { time_us: start_us, ..Progress::default() };
+        self.population.begin(start_us, rate_per_s);
         let step_us = 1e6 / rate_per_s;
         let (mut at_us, mut part) = (start_us, 0.0);
         while at_us <= end_us && !cancel.is_cancelled() && !self.done(&progress) {
@@ -161,7 +165,7 @@ impl Simulation {
                 part = part.fract();
             }
             let count = records.len() as u64;
-            publisher.publish(records).await?;
+            publisher.publish(records).await.map_err(|unpublished| unpublished.error)?;
             progress.events += count;
             observe(&progress);
         }

@@ -1,11 +1,15 @@
-//! What the tests of the importer share: files, a publisher that keeps what it got, a clock that stands.
+//! What the tests of the importer share: files, a publisher that keeps what it got, a clock that
+//! stands.
 
 #![allow(dead_code, reason = "each test uses its part")]
 
-use pipeline::{Clock, LogError, OutRecord, Publisher};
+use domain::TopicPartition;
+use pipeline::{Clock, LogError, OutRecord, Placed, Publisher, Unpublished};
 use producer::import::{Import, ImportError, Options, Report};
 use serde_json::Value;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -25,28 +29,48 @@ impl Clock for Standing {
     async fn sleep(&self, _wait: Duration) {}
 }
 
-/// Keeps what it got; refuses after that many batches.
+/// Keeps what it got; is away after that many batches.
 #[derive(Default)]
 pub struct Kept {
     pub records: Vec<OutRecord>,
     pub batches: usize,
     pub fail_after: Option<usize>,
+    /// How many records of the batch that fails are taken all the same.
+    pub taken: usize,
+    /// The largest value that it takes, bytes.
+    pub max_bytes: Option<usize>,
 }
 
 impl Publisher for Kept {
-    async fn publish(&mut self, records: Vec<OutRecord>) -> Result<(), LogError> {
-        if self.fail_after == Some(self.batches) {
-            return Err(LogError::Unavailable("scripted".into()));
+    async fn publish(&mut self, records: Vec<OutRecord>) -> Result<Vec<Placed>, Unpublished> {
+        let is_too_large = |record: &OutRecord| self.max_bytes.is_some_and(|max| record.value.len() > max);
+        if let Some(at) = records.iter().position(is_too_large) {
+            // A real log has taken what came before.
+            self.records.extend(records.into_iter().take(at));
+            let error = LogError::Refused("too large".into());
+            return Err(Unpublished { error, refused: Some(at), placed: Vec::new() });
+        }
+        let fails = self.fail_after == Some(self.batches);
+        let taken = if fails { self.taken.min(records.len()) } else { records.len() };
+        let place = |at: usize| {
+            let tp = TopicPartition { topic: records[at].topic, partition: 0 };
+            Placed { tp, offset: (self.records.len() + at) as i64 }
+        };
+        let placed: Vec<_> = (0..taken).map(place).collect();
+        self.records.extend(records.into_iter().take(taken));
+        if fails {
+            let error = LogError::Unavailable("scripted".into());
+            let placed = placed.into_iter().map(Some).collect();
+            return Err(Unpublished { error, refused: None, placed });
         }
         self.batches += 1;
-        self.records.extend(records);
-        Ok(())
+        Ok(placed)
     }
 }
 
 impl Kept {
     pub fn json(&self) -> Vec<Value> {
-        let schemas = codec::Schemas::embedded().unwrap();
+        let schemas = schemas();
         self.records.iter().map(|record| codec::to_json(&schemas, &record.value).unwrap()).collect()
     }
 
@@ -97,8 +121,14 @@ impl Case {
     }
 }
 
+/// The schemas of this build, parsed once: that takes longer than a small import.
+pub fn schemas() -> Arc<codec::Schemas> {
+    static SCHEMAS: OnceLock<Arc<codec::Schemas>> = OnceLock::new();
+    SCHEMAS.get_or_init(|| Arc::new(codec::Schemas::embedded().unwrap())).clone()
+}
+
 pub fn import(options: &Options, publisher: &mut Kept) -> Result<Report, ImportError> {
-    let import = Import::prepare(options.clone())?;
+    let import = Import::prepare(options.clone())?.with_schemas(schemas());
     block_on(import.run(publisher, &Standing, &CancellationToken::new(), &mut |_| ()))
 }
 
@@ -116,4 +146,31 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 /// The repository's root.
 pub fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+/// The events that the sets of one partition let through: of each producer the 1,024 largest
+/// numbers, and a floor. One partition is the hardest case: of several, each holds fewer numbers.
+pub fn admitted(records: &[OutRecord]) -> Vec<Value> {
+    let schemas = schemas();
+    let mut sets = HashMap::<_, (BTreeSet<i64>, Option<i64>)>::new();
+    let mut through = Vec::new();
+    for record in records {
+        let event = codec::to_json(&schemas, &record.value).unwrap();
+        let producer = event["meta"]["producer_id"].as_str().unwrap().to_owned();
+        let number = event["meta"]["producer_seq"].as_i64().unwrap();
+        let (set, floor) = sets.entry((record.topic, producer)).or_default();
+        if Some(number) > *floor && set.insert(number) {
+            through.push(event);
+            if set.len() > 1_024 {
+                *floor = set.pop_first();
+            }
+        }
+    }
+    through
+}
+
+/// The events in an order of their own, to compare what was published however it was.
+pub fn sorted(mut events: Vec<Value>) -> Vec<Value> {
+    events.sort_by_key(|event| event["meta"]["event_id"].as_str().unwrap().to_owned());
+    events
 }

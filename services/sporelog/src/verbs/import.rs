@@ -4,7 +4,7 @@ use crate::backend::Way;
 use crate::meter::Meter;
 use anyhow::Result;
 use pipeline::{Clock as _, SystemClock};
-use producer::import::{Import, Options, Progress, Reject, Report, Stop};
+use producer::import::{Continuation, Import, Options, Progress, Reject, Report, Stop};
 use runtime::config::Config;
 use runtime::lifecycle::stop_on_signal;
 use std::io::Write as _;
@@ -30,7 +30,7 @@ pub struct Args {
     /// How many events a dry run shows.
     #[arg(long, value_name = "N", default_value_t = 3, requires = "dry_run")]
     pub show: usize,
-    /// The first row to publish, from 1 [default: behind what an earlier import published].
+    /// The first row to publish, from 1 [default: all that no earlier import published].
     #[arg(long, value_name = "ROW", value_parser = clap::value_parser!(u64).range(1..))]
     pub from_row: Option<u64>,
     /// Publish all rows, though an earlier import did. What is in the log already is not counted again.
@@ -48,8 +48,8 @@ Examples:
   sporelog --data-dir /srv/grove import notes.jsonl -m notes.toml --tenant grove
 
 A process that holds the data folder (sporelog up) may run meanwhile; the events go into its log.
-Progress and rejected rows are kept under imports/ in the data folder: a repeat goes on where the last one stopped,
-and tries rejected rows again. How to write a mapping: docs/howto/import-your-data.md.
+Published and rejected rows are kept under imports/ in the data folder: a repeat publishes only rows that no import
+has published, rejected ones among them. How to write a mapping: docs/howto/import-your-data.md.
 
 Exit status: 0 where every row was imported, 1 where rows were rejected or it failed, 130 where it was stopped.";
 
@@ -95,14 +95,26 @@ async fn publish(import: Import, config: &Config, clock: SystemClock) -> Result<
         eprintln!(
             "this content was imported before through another mapping: events in the log stay as they are, new ones are added"
         );
+        import.continuations().iter().filter_map(continued).for_each(|line| eprintln!("{line}"));
     } else if import.rows_done() > 0 {
-        eprintln!("{} rows were imported before: going on behind them", import.rows_done());
+        eprintln!("{} rows were imported before: they are passed over", import.rows_done());
     }
     let mut meter = Meter::new(clock);
     let mut observe = |progress: &Progress| meter.bytes(progress.bytes, progress.total_bytes, progress.events);
     let report = import.with_schemas(way.schemas.clone()).run(&mut way, &clock, &stop, &mut observe).await?;
     meter.finish();
     Ok(report)
+}
+
+/// What is done with an `[[event]]` that an earlier import did not have, or not so.
+fn continued((line, kind, continuation): &(usize, &'static str, Continuation)) -> Option<String> {
+    let what = match continuation {
+        Continuation::Same => return None,
+        Continuation::Widened => "has another condition now: all rows are published, what the log holds counts once",
+        Continuation::Mended => "is mended: only the rows that it had not published are",
+        Continuation::New => "is new, or gives other events now: all rows are published",
+    };
+    Some(format!("line {line} of the mapping: this {kind} {what}"))
 }
 
 fn summary(report: &Report, dry_run: bool, seconds: f64) -> Result<()> {

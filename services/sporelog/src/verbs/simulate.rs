@@ -48,7 +48,7 @@ pub struct Args {
     /// How activity is spread over the agents.
     #[arg(long, value_parser = spread, default_value = "zipf", value_name = "zipf|uniform|round-robin")]
     pub spread: Spread,
-    /// The name of this run: a repeat of a run under its name counts once [default: the time].
+    /// The name of this run: a repeat under its name, with the same --start and rate, counts once [default: the time].
     #[arg(long)]
     pub run: Option<String>,
     /// Leave producer_seq out, as a producer that keeps no sequence.
