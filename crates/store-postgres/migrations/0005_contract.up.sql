@@ -189,13 +189,16 @@ COMMENT ON COLUMN tie.relationship_type IS 'What the two are to each other, as i
 -- How far every projection has come, and whether its account is closed: gap is 0 always (I5).
 CREATE VIEW freshness WITH (security_invoker) AS
 SELECT
-    projection, version, topic, partition, first_offset, next_offset, watermark_us, last_append_us,
-    applied, duplicate, ignored, dead, holes,
-    next_offset - first_offset - (applied + duplicate + ignored + dead + holes) AS gap, epoch
+    projection, version, topic, generation, partition, first_offset, next_offset, watermark_us, last_append_us,
+    applied, duplicate, behind, ignored, unknown, dead, holes, lost,
+    next_offset - first_offset - (applied + duplicate + ignored + dead + holes + lost) AS gap, epoch,
+    parked_cause, parked_offset, parked_since_us
 FROM position;
 COMMENT ON VIEW freshness IS
     'How far each projection is, by topic and partition: its position, watermark and account.';
+COMMENT ON COLUMN freshness.last_append_us IS 'The append time of the last record passed: how old answers are. Unit: us.';
 COMMENT ON COLUMN freshness.gap IS 'Offsets passed but not accounted for: 0 always.';
+COMMENT ON COLUMN freshness.parked_cause IS 'Why the partition is parked; null where it is not.';
 
 DO $$
 DECLARE
