@@ -181,10 +181,13 @@ WHERE NOT EXISTS (
     WHERE r.tenant = c.tenant AND r.agent_id = c.peer_id AND r.peer_id = c.agent_id
 );
 
--- How far every projection has come, and whether its account is closed: gap is 0 always (I5).
+-- How far every projection has come, and whether its account is closed: gap is 0 always (I5). last_append_us is the append
+-- time of the last record passed; behind is a part of duplicate, unknown a part of ignored. parked_cause says why a
+-- partition is not read on, if it is not (I7).
 CREATE VIEW freshness AS
 SELECT
     projection, version, topic, partition, first_offset, next_offset, watermark_us, last_append_us,
-    applied, duplicate, ignored, dead, holes,
-    next_offset - first_offset - (applied + duplicate + ignored + dead + holes) AS gap, epoch
+    applied, duplicate, ignored, dead, holes, lost,
+    next_offset - first_offset - (applied + duplicate + ignored + dead + holes + lost) AS gap, epoch,
+    behind, unknown, parked_cause, parked_offset, parked_text, parked_since_us
 FROM position;
