@@ -31,6 +31,9 @@ pub struct KafkaSection {
     /// be below `postgres.idle_in_transaction_timeout_ms`: derived events are published inside a transaction.
     #[schemars(range(min = 100, max = 3_600_000))]
     pub delivery_timeout_ms: u64,
+    /// How long nothing may come of a partition whose end is ahead before it is parked as stalled.
+    #[schemars(range(min = 5000, max = 3_600_000))]
+    pub stall_timeout_ms: u64,
 }
 
 impl Default for KafkaSection {
@@ -45,6 +48,7 @@ impl Default for KafkaSection {
             session_timeout_ms: 45_000,
             queue_bytes: 12 << 20,
             delivery_timeout_ms: 15_000,
+            stall_timeout_ms: 60_000,
         }
     }
 }

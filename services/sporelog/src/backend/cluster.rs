@@ -5,11 +5,12 @@ use anyhow::{Result, bail};
 use codec::Schemas;
 use domain::{Projection, Topic, TopicPartition};
 use log_kafka::{KafkaConfig, KafkaPublisher, KafkaReplay, KafkaSource, KafkaView};
-use pipeline::{DedupSettings, GroupOffset, GroupPosition, KnownDead, LogError, SchemaBook};
+use pipeline::{DedupSettings, GroupOffset, GroupPosition, KnownDead, LogError, LogIdentity, SchemaBook};
 use registry::Registry;
 use runtime::config::Config;
 use runtime::lifecycle::BoxError;
 use runtime::metrics::{Metrics, PoolUse};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use store_postgres::{Database, PostgresConfig, PostgresStore, Reader};
 use store_scylla::{ScyllaConfig, ScyllaStore};
@@ -193,13 +194,20 @@ impl Look for Cluster {
 
     async fn identities(&self, tps: &[TopicPartition]) -> Result<Identities> {
         let tps = tps.to_vec();
+        // One question for each topic, not for each partition.
         let asked = move |view: &KafkaView| {
-            let identity = |tp: &TopicPartition| match view.identity(*tp) {
-                Ok(log) => Ok((*tp, Ok(log))),
-                Err(LogError::Setting(text)) => Ok((*tp, Err(text))),
-                Err(error) => Err(error),
-            };
-            tps.iter().map(identity).collect()
+            let mut known: BTreeMap<Topic, Result<LogIdentity, String>> = BTreeMap::new();
+            for tp in &tps {
+                if !known.contains_key(&tp.topic) {
+                    let log = match view.identity(tp.topic) {
+                        Ok(log) => Ok(log),
+                        Err(LogError::Setting(text)) => Err(text),
+                        Err(error) => return Err(error),
+                    };
+                    known.insert(tp.topic, log);
+                }
+            }
+            Ok(tps.iter().filter_map(|tp| Some((*tp, known.get(&tp.topic)?.clone()))).collect())
         };
         self.view(asked).await
     }
