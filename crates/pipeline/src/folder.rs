@@ -357,7 +357,8 @@ impl Folder {
     }
 
     /// Why a record whose event is readable cannot be applied, by rules that look at the record alone.
-    fn fault(&self, event: &Event<'_>, record: &Record<'_>) -> Option<(DeadKind, String)> {
+    #[must_use]
+    pub fn fault(&self, event: &Event<'_>, record: &Record<'_>) -> Option<(DeadKind, String)> {
         // Forgotten is appended to every topic that it affects (I11).
         if event.kind().topic() != record.tp.topic && event.kind() != EventKind::Forgotten {
             return Some((DeadKind::Invalid, format!("{} belongs to {}", event.kind().name(), event.kind().topic())));
