@@ -1,7 +1,7 @@
 -- The analysts' contract: SQL views under plain names over the tables of the versions in use.
 -- Stamps and states are left out. Parts of partial tables are merged: sums are added, and so are counts of distinct
--- members, because the parts hold disjoint members. Fixed-point columns are divided by 1e6: views show units, where
--- the tables hold millionths. Times are microseconds since 1970 UTC: datetime(created_at / 1000000, 'unixepoch').
+-- members, because the parts hold disjoint members. Fixed-point columns are divided by their scale: views show units,
+-- where the tables hold millionths (credits: hundredths). Times are microseconds since 1970 UTC: datetime(created_at / 1000000, 'unixepoch').
 -- UUIDs are 16 bytes: hex(spore_id), or uuid_text(spore_id) in sporelog's own connections.
 
 -- Every spore, as it was created.
@@ -59,7 +59,7 @@ SELECT
     tenant, agent_id, kind, name, owner_id, archetype, harmony, sacred_name, sacred_role, constitution, background,
     background_sealed, personality, likes, dislikes, goals, public_key, primary_region, backup_regions, capabilities,
     subscription_tier, private_sealed, tone, mood, energy, location_h3, position, action, emotional_state,
-    physical_state, cognitive_load, consciousness_score, status, credits_sum / 1e6 AS credits_sum, changes, first_at,
+    physical_state, cognitive_load, consciousness_score, status, credits_sum / 1e2 AS credits_sum, changes, first_at,
     last_at
 FROM {views}agent;
 

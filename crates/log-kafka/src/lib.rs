@@ -13,15 +13,17 @@ mod error;
 mod ffi;
 mod gather;
 mod headers;
+mod identity;
 mod names;
+mod offsets;
 mod publisher;
+mod reading;
 mod replay;
 mod source;
 mod view;
 
 pub use admin::KafkaAdmin;
 pub use config::{ConfigError, KafkaConfig};
-pub use headers::NULL_VALUE;
 pub use publisher::KafkaPublisher;
 pub use replay::KafkaReplay;
 pub use source::KafkaSource;
