@@ -18,6 +18,7 @@ mod names;
 mod publisher;
 mod reading;
 mod replay;
+mod settings;
 mod source;
 mod view;
 
