@@ -120,7 +120,9 @@ fn advice(kind: &DbError, text: &str) -> String {
             format!("the nodes do not have the schema that this version expects ({text}): run `sporelog migrate up`")
         }
         DbError::SyntaxError | DbError::ConfigError => {
-            format!("the nodes do not take a statement of this version ({text}): use Cassandra 4 or ScyllaDB 5, or newer")
+            format!(
+                "the nodes do not take a statement of this version ({text}): use Cassandra 4 or ScyllaDB 5, or newer"
+            )
         }
         DbError::Unauthorized => {
             format!("this user may not do that ({text}): grant it SELECT and MODIFY on the keyspace")

@@ -45,6 +45,7 @@ impl Clock for SetClock {
     }
 }
 
+/// I9: partition counts never change in place.
 #[tokio::test]
 async fn another_number_of_partitions_is_refused_and_the_message_helps() {
     let temp = tempfile::tempdir().unwrap();

@@ -105,6 +105,21 @@ impl Store {
         Ok(Uuid::from_bytes(id))
     }
 
+    /// States from which log the records come, whose positions are not kept here but in that log. Gives back the other log
+    /// that they came from before, if there is one: a log that was put in the place of another has no positions, and its
+    /// records must not be written among those of the other (I2). To be called before records are written.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn bind_log(&self, log: Uuid) -> Result<Option<Uuid>, StoreError> {
+        let held: [u8; 16] = writer::transaction(&mut self.shared.writer.lock_now(), |connection| {
+            let bind = "UPDATE store SET log_id = coalesce(log_id, ?) RETURNING log_id";
+            connection.query_row(bind, [log.as_bytes()], |row| row.get(0)).sorted()
+        })?;
+        let held = Uuid::from_bytes(held);
+        Ok((held != log).then_some(held))
+    }
+
     /// The settings it was opened with.
     #[must_use]
     pub fn config(&self) -> &StoreConfig {

@@ -159,7 +159,8 @@ impl<S: Source, P: Publisher, R: RowStore, C: Clock, O: Observer> Worker<S, P, R
         self.folder.set_partitions(tp.topic, log.partitions);
         let (epoch, committed) = (claimed.epoch, claimed.position.is_some());
         let (log_end, leader_epoch) = (range.end, -1);
-        self.owned.insert(tp, Owned { epoch, position, committed, fetched: next, log_end, leader_epoch, unproven, refill });
+        self.owned
+            .insert(tp, Owned { epoch, position, committed, fetched: next, log_end, leader_epoch, unproven, refill });
         self.env.observer.lag(tp, range.end - next);
         Ok(())
     }

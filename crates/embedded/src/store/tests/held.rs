@@ -23,6 +23,19 @@ async fn position_keeps_the_log_it_was_made_in() {
     assert_eq!(store.reader().unwrap().positions(&SUITE).unwrap()[0].log, log_of("two"));
 }
 
+/// I2: records have no position in the store, so the store remembers the log that they come from.
+#[test]
+fn store_tells_when_its_records_come_from_another_log() {
+    let (held, store) = scratch();
+    let (one, other) = (uuid::Uuid::from_u128(1), uuid::Uuid::from_u128(2));
+    assert_eq!(store.bind_log(one).unwrap(), None);
+    drop(store);
+    let store = Store::open(&held.path).unwrap();
+    assert_eq!(store.bind_log(one).unwrap(), None);
+    assert_eq!(store.bind_log(other).unwrap(), Some(one));
+    assert_eq!(store.bind_log(other).unwrap(), Some(one), "asking again does not change it");
+}
+
 /// I5: every part of the account comes back, and the view sums what makes the whole.
 #[tokio::test]
 async fn account_and_last_record_come_back_to_the_last_field() {
