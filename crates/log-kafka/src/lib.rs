@@ -19,6 +19,7 @@ mod offsets;
 mod publisher;
 mod reading;
 mod replay;
+mod settings;
 mod source;
 mod view;
 

@@ -36,6 +36,8 @@ struct Cursor {
     handed: i64,
     /// The end of the log, as handed over last.
     told_end: i64,
+    /// The offset at which the end was ahead when that was last looked at.
+    ahead_at: i64,
     /// What the client said last that was no trouble by itself.
     words: Option<String>,
     broken: Option<Broken>,
@@ -47,8 +49,6 @@ struct Cursor {
 struct Broken {
     kind: TroubleKind,
     text: String,
-    /// The first record that came behind.
-    behind: Option<i64>,
 }
 
 /// What the client says that concerns more than a partition, or passes.
@@ -86,6 +86,7 @@ impl Readings {
             is_done: bound.is_some_and(|bound| next >= bound),
             handed: next,
             told_end: 0,
+            ahead_at: -1,
             words: None,
             broken: None,
             is_cut: false,
@@ -112,13 +113,9 @@ impl Readings {
     pub(crate) fn record(&mut self, message: Fetched<'_>) {
         let Some(tp) = self.gather.place(message) else { return };
         let Some(cursor) = self.cursors.get_mut(&tp) else { return };
-        let (offset, next) = (message.offset(), cursor.next);
-        if let Some(broken) = &mut cursor.broken {
-            broken.behind = broken.behind.or(Some(offset)).filter(|behind| *behind > next);
-            return;
-        }
-        // Fetched before a partition was given up, or behind what is wanted.
-        if offset < next || cursor.is_done {
+        let offset = message.offset();
+        // Fetched before a partition was given up, or behind what is wanted or what cannot be read.
+        if offset < cursor.next || cursor.is_done || cursor.broken.is_some() {
             return;
         }
         if offset >= cursor.bound {
@@ -159,7 +156,7 @@ impl Readings {
         // Said of an earlier reading.
         let is_stale = kind == TroubleKind::OutOfRange && (0..cursor.next).contains(&offset);
         if !is_stale {
-            cursor.broken = Some(Broken { kind, text: format!("{code}: {}", said.text()), behind: None });
+            cursor.broken = Some(Broken { kind, text: format!("{code}: {}", said.text()) });
         }
         None
     }
@@ -169,7 +166,7 @@ impl Readings {
         let Some(cursor) = self.cursors.get_mut(&tp).filter(|cursor| cursor.broken.is_none()) else { return };
         let words = cursor.words.as_ref().map_or(String::new(), |words| format!("; the client said: {words}"));
         let text = format!("{text}{words}");
-        cursor.broken = Some(Broken { kind: TroubleKind::Stalled, text, behind: None });
+        cursor.broken = Some(Broken { kind: TroubleKind::Stalled, text });
     }
 
     /// Hands over what was gathered; `known_end` tells the end of a partition's log. A partition with trouble is not read
@@ -195,12 +192,14 @@ impl Readings {
         handed
     }
 
-    /// Pages without records where the log's end has moved while nothing could be read: behind an open transaction.
+    /// Pages without records where the log's end has moved and nothing could be read since this was asked last: behind an
+    /// open transaction.
     pub(crate) fn ends(&mut self, known_end: impl Fn(TopicPartition) -> Option<i64>) -> Vec<Handed> {
         let mut handed = Vec::new();
         for (tp, cursor) in &mut self.cursors {
             let Some(end) = known_end(*tp).filter(|end| *end > cursor.told_end.max(cursor.next)) else { continue };
-            if cursor.handed == cursor.next && cursor.broken.is_none() {
+            let before = std::mem::replace(&mut cursor.ahead_at, cursor.next);
+            if before == cursor.next && cursor.handed == cursor.next && cursor.broken.is_none() {
                 let mut page = Page::new(*tp);
                 page.set_passed(cursor.next);
                 handed.push(Handed::Page(cursor.complete(page, Some(end)), cursor.reading));
@@ -221,7 +220,7 @@ impl Cursor {
                 let offset = record.offset;
                 let text = format!("a record with offset {offset}, where the log ends at {end}: the offset is damaged");
                 self.is_cut = true;
-                self.broken = Some(Broken { kind: TroubleKind::Unreadable, text, behind: None });
+                self.broken = Some(Broken { kind: TroubleKind::Unreadable, text });
                 break;
             }
             good.push(record.offset, record.append_time_us, record.key, record.value, record.headers);
@@ -238,11 +237,7 @@ impl Cursor {
     }
 
     fn trouble(&mut self, tp: TopicPartition) -> Option<Trouble> {
-        let Broken { kind, text, behind } = self.broken.as_ref()?;
-        let text = match behind {
-            Some(behind) => format!("{text}; the next record that can be read has offset {behind}"),
-            None => text.clone(),
-        };
-        Some(Trouble { tp, offset: self.handed, kind: *kind, text })
+        let Broken { kind, text } = self.broken.as_ref()?;
+        Some(Trouble { tp, offset: self.handed, kind: *kind, text: text.clone() })
     }
 }

@@ -135,6 +135,7 @@ mod tests {
     use engines::{Engine, address};
     use pipeline::Headers;
     use rdkafka::bindings;
+    use rdkafka::producer::Producer as _;
 
     #[tokio::test]
     #[allow(unsafe_code, reason = "the client's own means of raising such an error in a test")]
@@ -149,12 +150,13 @@ mod tests {
         let record = OutRecord { topic, key: b"k".to_vec(), value: b"v".to_vec(), headers: Headers::default() };
         publisher.publish(vec![record.clone()]).await.unwrap();
 
-        let producer = publisher.0.producer().unwrap();
+        let client = publisher.0.client().unwrap();
         let code = bindings::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
+        let native = client.producer.client().native_ptr();
         // SAFETY: the producer is held, and the text ends with a zero byte.
-        unsafe { bindings::rd_kafka_test_fatal_error(producer.client().native_ptr(), code, c"made up".as_ptr()) };
-        let failed = publisher.publish(vec![record.clone()]).await;
-        assert!(matches!(&failed, Err(LogError::Unavailable(text)) if text.contains("replaced")), "{failed:?}");
+        unsafe { bindings::rd_kafka_test_fatal_error(native, code, c"made up".as_ptr()) };
+        let failed = publisher.publish(vec![record.clone()]).await.unwrap_err();
+        assert!(matches!(&failed.error, LogError::Unavailable(text) if text.contains("replaced")), "{failed:?}");
         publisher.publish(vec![record]).await.unwrap();
         admin.delete(&[topic]).await.unwrap();
     }

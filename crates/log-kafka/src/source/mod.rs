@@ -159,8 +159,7 @@ impl Source for KafkaSource {
             }
         };
         let found = identities.of(tp.topic);
-        // What does not hold may be mended at any time.
-        self.identities = found.is_ok().then_some((at, identities));
+        self.identities = Some((at, identities));
         found
     }
 
