@@ -49,9 +49,8 @@ fn held_columns() -> String {
 /// position's key, as everything that locks several positions. The log of a claim is stored where
 /// there is no position that belongs to one.
 pub(crate) static CLAIM: LazyLock<String> = LazyLock::new(|| {
-    let kept = |column| {
-        format!("{column} = CASE WHEN p.next_offset IS NULL THEN excluded.{column} ELSE p.{column} END")
-    };
+    let kept =
+        |column| format!("{column} = CASE WHEN p.next_offset IS NULL THEN excluded.{column} ELSE p.{column} END");
     format!(
         "INSERT INTO position AS p (projection, version, topic, generation, partition, epoch,
             cluster_id, topic_id, partition_count)

@@ -116,7 +116,8 @@ impl Settings {
         }
         if self.is_standby {
             return refused(
-                "the server is a standby and only reads: name the primary in postgres.url, or promote this one".to_owned(),
+                "the server is a standby and only reads: name the primary in postgres.url, or promote this one"
+                    .to_owned(),
             );
         }
         if self.is_read_only {

@@ -104,7 +104,12 @@ impl Database {
     pub(crate) async fn session(&self) -> Result<Session, StoreError> {
         let object = self.pool.get().await.map_err(|error| pool_error(&error, &self.place))?;
         let idle_timeout_ms = self.config.idle_in_transaction_timeout_ms;
-        Ok(Session { object: Some(object), reply_timeout: self.config.reply_timeout(), idle_timeout_ms, is_condemned: Cell::new(false) })
+        Ok(Session {
+            object: Some(object),
+            reply_timeout: self.config.reply_timeout(),
+            idle_timeout_ms,
+            is_condemned: Cell::new(false),
+        })
     }
 }
 

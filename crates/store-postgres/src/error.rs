@@ -243,8 +243,13 @@ mod tests {
         for refused in DATA.into_iter().chain(["54000", "54001"]) {
             assert!(code(refused).is_of_data(), "{refused}");
         }
-        let tables =
-            ["views_v1_contact", "series_v12_x", "views_v1_agent_history_y2004m05", "suite_v1_numbers", "_hyper_1_2_chunk"];
+        let tables = [
+            "views_v1_contact",
+            "series_v12_x",
+            "views_v1_agent_history_y2004m05",
+            "suite_v1_numbers",
+            "_hyper_1_2_chunk",
+        ];
         for table in tables {
             for refused in ["23503", "23505", "23514", "23P01"] {
                 assert!(constraint(refused, table).is_of_data(), "{refused} {table}");
@@ -271,8 +276,11 @@ mod tests {
         for outage in ["08006", "2200H", "2202E", "22P04", "23000", "23001", "23505", "38000", "XX000", "99999"] {
             assert!(!code(outage).is_of_data(), "{outage}");
         }
-        let latin = Said { message: "character with byte sequence 0xe2 0x82 0xac in encoding \"UTF8\" has no equivalent \
-             in encoding \"LATIN1\"", ..code("22P05") };
+        let latin = Said {
+            message: "character with byte sequence 0xe2 0x82 0xac in encoding \"UTF8\" has no equivalent \
+             in encoding \"LATIN1\"",
+            ..code("22P05")
+        };
         let unknown = Said { message: "invalid byte sequence for encoding \"UTF8\": 0xff", ..code("22021") };
         assert!(!latin.is_of_data() && !unknown.is_of_data());
         let unnamed = Said { table: Some("views_v1_agent_history"), ..code("23514") };

@@ -112,8 +112,10 @@ pub async fn down(config: &PostgresConfig, target: i64) -> Result<Vec<Known>, St
         let schema = quoted(&config.schema);
         let shape = Shape { schema: &schema, hypertables: hypertables(client).await? };
         let mut undone = Vec::new();
-        for migration in
-            MIGRATIONS[..applied(client, &config.schema).await?].iter().rev().filter(|known| i64::from(known.number) > target)
+        for migration in MIGRATIONS[..applied(client, &config.schema).await?]
+            .iter()
+            .rev()
+            .filter(|known| i64::from(known.number) > target)
         {
             let record = format!("DELETE FROM schema_migration WHERE number = {}", migration.number);
             run(client, migration, &[&render(migration.down, shape), &record]).await?;

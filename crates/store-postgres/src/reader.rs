@@ -1,10 +1,10 @@
 //! One moment's rows and positions, streamed in key order.
 
 use crate::PostgresConfig;
+use crate::bookkeeping::{ALL_DEAD, ALL_POSITIONS, SETTINGS};
 use crate::check::read_settings;
 use crate::database::{Database, Session};
 use crate::error::Sorted as _;
-use crate::bookkeeping::{ALL_DEAD, ALL_POSITIONS, SETTINGS};
 use crate::position::{Held, read_held, read_partition};
 use crate::request::TableSql;
 use crate::rows::{read_cells, read_key};

@@ -98,8 +98,7 @@ async fn put_heads(
     let Some(statement) = statement else { return Ok(()) };
     let keys = Keys::of(sequences.iter());
     let heads = || sequences.iter().map(|change| &change.head);
-    let floors: Vec<Option<i64>> =
-        heads().map(|head| (head.floor != i64::MIN).then_some(head.floor)).collect();
+    let floors: Vec<Option<i64>> = heads().map(|head| (head.floor != i64::MIN).then_some(head.floor)).collect();
     let largest: Vec<i64> = heads().map(|head| head.largest).collect();
     let minted_us: Vec<i64> = heads().map(|head| head.minted_us).collect();
     let last_append_us: Vec<i64> = heads().map(|head| head.last_append_us).collect();
@@ -161,17 +160,8 @@ pub(crate) async fn put_dead(
     let value_hashes: Vec<i64> = dead.iter().map(|row| row.value_hash).collect();
     let id_hashes: Vec<Option<i64>> = dead.iter().map(|row| row.id_hash).collect();
     let version = i64::from(projection.version);
-    let parameters: [&(dyn ToSql + Sync); 9] = [
-        &projection.name,
-        &version,
-        &topics,
-        &partitions,
-        &offsets,
-        &append_us,
-        &reasons,
-        &value_hashes,
-        &id_hashes,
-    ];
+    let parameters: [&(dyn ToSql + Sync); 9] =
+        [&projection.name, &version, &topics, &partitions, &offsets, &append_us, &reasons, &value_hashes, &id_hashes];
     session.replied_behind(5, session.client()?.execute(statement, &parameters)).await.map(drop)
 }
 

@@ -101,11 +101,7 @@ impl RowStore for PostgresStore {
         Ok(())
     }
 
-    async fn settings(
-        &mut self,
-        projection: &Projection,
-        wanted: DedupSettings,
-    ) -> Result<DedupSettings, StoreError> {
+    async fn settings(&mut self, projection: &Projection, wanted: DedupSettings) -> Result<DedupSettings, StoreError> {
         if let Some(stored) = self.stored_settings(projection).await? {
             return Ok(stored);
         }

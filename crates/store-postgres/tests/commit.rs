@@ -149,9 +149,7 @@ fn a_commit_that_is_dropped_rolls_back() {
     let scratch = Scratch::migrated();
     scratch.runtime.block_on(async {
         let mut store = PostgresStore::new(Database::new(scratch.config.clone()).unwrap());
-        let endless = || -> Publishing<'_> {
-            Box::pin(std::future::pending())
-        };
+        let endless = || -> Publishing<'_> { Box::pin(std::future::pending()) };
         let dropped = tokio::time::timeout(Duration::from_millis(500), step(&mut store, &endless)).await;
         assert!(dropped.is_err());
         step(&mut store, &pipeline::nothing_before_commit).await.unwrap();

@@ -68,7 +68,8 @@ fn objects(scratch: &Scratch) -> Vec<String> {
 #[test]
 fn migrations_make_the_declared_tables_and_no_others() {
     let scratch = Scratch::migrated();
-    let mut expected = ["dead_record", "position", "producer", "producer_block", "projection"].map(str::to_owned).to_vec();
+    let mut expected =
+        ["dead_record", "position", "producer", "producer_block", "projection"].map(str::to_owned).to_vec();
     for projection in PROJECTIONS {
         for table in projection.tables {
             let name = physical_name(projection, table);

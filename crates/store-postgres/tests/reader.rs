@@ -139,7 +139,8 @@ fn a_reader_shows_logs_parked_partitions_dead_records_and_rules() {
         let expected = dead.map(|row| DeadRow { reason: "invalid: a\u{fffd}b".into(), ..row });
         assert_eq!(found, expected);
     });
-    let parked = "SELECT partition, parked_cause, parked_offset FROM freshness WHERE parked_cause IS NOT NULL ORDER BY 1";
+    let parked =
+        "SELECT partition, parked_cause, parked_offset FROM freshness WHERE parked_cause IS NOT NULL ORDER BY 1";
     assert_eq!(scratch.ask(parked), ["0 stalled 1", "7 stalled 40"]);
 }
 

@@ -51,8 +51,10 @@ fn the_store_on_timescaledb_passes_what_it_passes_on_postgres() {
     let config = &scratch.config;
     scratch.runtime.block_on(migrate::up(config)).unwrap();
     assert_eq!(scratch.runtime.block_on(migrate::up(config)).unwrap(), [], "again");
-    let edition = scratch.ask("SELECT extversion, current_setting('timescaledb.license') FROM pg_extension
-        WHERE extname = 'timescaledb'");
+    let edition = scratch.ask(
+        "SELECT extversion, current_setting('timescaledb.license') FROM pg_extension
+        WHERE extname = 'timescaledb'",
+    );
     let hypertables = "SELECT count(*) FROM timescaledb_information.hypertables";
     let compressed = format!("{hypertables} WHERE compression_enabled");
     let (all, compressed) = (scratch.ask(hypertables), scratch.ask(&compressed));

@@ -32,8 +32,7 @@ pub(super) fn timescale(work: &Path, content: &Path, place: &Path) -> Result<()>
     ensure!(is_debian(), "this machine does not use Debian's archive: give SPORELOG_TEST_TIMESCALE, a server's URL");
     let options = lists_of_release(work)?;
     let wanted = ["postgresql-17-timescaledb", "postgresql-17-pgvector"];
-    let packages: Vec<String> =
-        debian::needed(&options, &wanted)?.into_iter().filter(|name| is_used(name)).collect();
+    let packages: Vec<String> = debian::needed(&options, &wanted)?.into_iter().filter(|name| is_used(name)).collect();
     let downloads = work.join("downloads");
     fs::create_dir(&downloads).context("cannot create a folder")?;
     run(debian::apt(&options).arg("download").args(&packages).current_dir(&downloads))?;
