@@ -85,7 +85,7 @@ pub(crate) fn connect_error(nodes: &[String], error: &NewSessionError) -> StoreE
 /// a value above a guardrail. They have no error code for it.
 fn is_too_large(kind: &DbError, text: &str) -> bool {
     /// Said of a row or a request, by either kind of node.
-    const OF_DATA: [&str; 8] = [
+    const OF_DATA: [&str; 9] = [
         "oversized mutation",
         "too large for the maximum size",
         "batch too large",
@@ -93,6 +93,7 @@ fn is_too_large(kind: &DbError, text: &str) -> bool {
         "key size too large",
         "key length of",
         "request size too large",
+        "request is too big",
         "frame size exceeds",
     ];
     /// A guardrail of a value's size; others speak of disks, tables, consistency.
@@ -232,6 +233,7 @@ mod tests {
             (DbError::ServerError, "Encountered an oversized mutation (33/16) for keyspace: k"),
             (DbError::ServerError, "Mutation of 17000000 bytes is too large for the maximum size of 16777216"),
             (DbError::Invalid, "Batch too large"),
+            (DbError::Invalid, "Request is too big: length 17000171 exceeds maximum allowed length 16777216."),
             (DbError::Invalid, "Key size too large: 70000 > 65535"),
             (DbError::Invalid, "request size too large (want 200000000, max 100000000)"),
             (DbError::Invalid, "Guardrail column_value_size violated: Value of column 'content' has size 5MiB"),

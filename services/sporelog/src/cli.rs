@@ -2,7 +2,8 @@
 
 use crate::roles::Role;
 use crate::verbs::{
-    completions, deadletter, docs, doctor, import, lag, migrate, projection, role, schema, simulate, sql, topics, up, verify,
+    completions, deadletter, docs, doctor, import, lag, migrate, projection, role, schema, simulate, sql, topics, up,
+    verify,
 };
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};

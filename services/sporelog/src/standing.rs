@@ -55,7 +55,12 @@ mod tests {
         for (found, range, label, text) in [
             (Ok(log("b", 4)), range, "another_log", "\"b\""),
             (Ok(log("a", 5)), range, "partition_count", "has 5 partitions"),
-            (Ok(log("a", 4)), LogRange { start: 16, end: 20 }, "out_of_range", "projection skip views agent.state/3 --to 16"),
+            (
+                Ok(log("a", 4)),
+                LogRange { start: 16, end: 20 },
+                "out_of_range",
+                "projection skip views agent.state/3 --to 16",
+            ),
             (Ok(log("a", 4)), LogRange { start: 0, end: 14 }, "out_of_range", "ends at offset 14"),
             (Err("CreateTime".to_owned()), range, "setting", "CreateTime"),
         ] {

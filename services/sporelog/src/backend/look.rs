@@ -3,8 +3,8 @@
 use anyhow::Result;
 use domain::{Projection, Topic, TopicPartition};
 use pipeline::{
-    DedupSettings, GroupOffset, GroupPosition, KnownDead, LogIdentity, LogRange, Polled, Record, Scan, SchemaBook, Source,
-    Trouble,
+    DedupSettings, GroupOffset, GroupPosition, KnownDead, LogIdentity, LogRange, Polled, Record, Scan, SchemaBook,
+    Source, Trouble,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -149,12 +149,16 @@ fn tell_parked(lines: &[Line]) {
         }
     }
     if !told.is_empty() {
-        eprintln!("docs/operations.md, A partition that is parked, says more of each cause; `sporelog doctor` looks at the rest");
+        eprintln!(
+            "docs/operations.md, A partition that is parked, says more of each cause; `sporelog doctor` looks at the rest"
+        );
     }
 }
 
 fn print(lines: &[Line], args: &Args, out: &mut impl Write) -> Result<()> {
-    let names = ["projection", "partition", "position", "log_end", "behind", "last_append", "parked"].map(str::to_owned).to_vec();
+    let names = ["projection", "partition", "position", "log_end", "behind", "last_append", "parked"]
+        .map(str::to_owned)
+        .to_vec();
     let mut answer = Answer::new(args.format, names, out)?;
     for line in lines.iter().filter(|line| args.all || !line.is_done()) {
         answer.row(&[

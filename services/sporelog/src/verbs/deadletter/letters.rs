@@ -111,10 +111,7 @@ pub async fn known_dead<L: Look>(look: &L, projection: &str) -> Result<(KnownDea
 }
 
 /// Calls `visit` with each letter once, however often it was written.
-async fn each_letter<L: Look>(
-    look: &L,
-    mut visit: impl FnMut(&Record<'_>, DeadLetter),
-) -> Result<Vec<Trouble>> {
+async fn each_letter<L: Look>(look: &L, mut visit: impl FnMut(&Record<'_>, DeadLetter)) -> Result<Vec<Trouble>> {
     let ranges = look.ranges(&look.partitions(&[Topic::DeadLetter]).await?).await?;
     let mut seen = HashSet::new();
     let mut strangers = 0_u64;

@@ -58,7 +58,9 @@ pub fn on_embedded(config: &Config, found: &mut Vec<Finding>) -> bool {
         match counts.get(&spec.topic) {
             None => found.push(Finding::warning("topics", spec.topic.name(), "is made at the next start")),
             Some(held) if *held == spec.partitions => {}
-            Some(held) => found.push(Finding::problem("topics", spec.topic.name(), other_count(*held, spec.partitions))),
+            Some(held) => {
+                found.push(Finding::problem("topics", spec.topic.name(), other_count(*held, spec.partitions)))
+            }
         }
     }
     if found.len() == before {

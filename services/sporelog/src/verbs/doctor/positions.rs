@@ -51,7 +51,8 @@ async fn try_look<L: Look>(
     }
     let gone = held.iter().filter(|held| !tps.contains(&held.position.tp)).count();
     if gone > 0 {
-        let text = format!("{gone} positions are of partitions that the log does not have: it is another log, or was cut");
+        let text =
+            format!("{gone} positions are of partitions that the log does not have: it is another log, or was cut");
         found.push(Finding::problem(projection.name, "positions", text));
     }
     tell_parked(projection, tps.len(), &notes, found);
@@ -64,12 +65,7 @@ async fn try_look<L: Look>(
     Ok(())
 }
 
-pub(super) fn tell_parked(
-    projection: &Projection,
-    partitions: usize,
-    notes: &[ParkNote],
-    found: &mut Vec<Finding>,
-) {
+pub(super) fn tell_parked(projection: &Projection, partitions: usize, notes: &[ParkNote], found: &mut Vec<Finding>) {
     let area = projection.name;
     if notes.is_empty() {
         let text = format!("{partitions} partitions, each in range of this log, none parked");
@@ -85,12 +81,7 @@ pub(super) fn tell_parked(
     }
 }
 
-pub(super) fn tell_account(
-    projection: &Projection,
-    held: &[GroupPosition],
-    config: &Config,
-    found: &mut Vec<Finding>,
-) {
+pub(super) fn tell_account(projection: &Projection, held: &[GroupPosition], config: &Config, found: &mut Vec<Finding>) {
     let area = projection.name;
     let mut counts = Counts::default();
     for held in held {
@@ -117,7 +108,11 @@ pub(super) fn tell_account(
         found.push(if is_flood { Finding::problem(area, "dead", text) } else { Finding::warning(area, "dead", text) });
     }
     for (subject, count, text) in [
-        ("behind", behind, "events were dropped as repeats below their producer's floor: such a producer needs a new id"),
+        (
+            "behind",
+            behind,
+            "events were dropped as repeats below their producer's floor: such a producer needs a new id",
+        ),
         ("unknown", unknown, "events are of kinds that the workers did not know: update sporelog"),
         ("lost", lost, "offsets were passed over by `projection skip`"),
     ] {
@@ -127,14 +122,11 @@ pub(super) fn tell_account(
     }
 }
 
-pub(super) fn tell_clock(
-    projection: &Projection,
-    held: &[GroupPosition],
-    now_us: i64,
-    found: &mut Vec<Finding>,
-) {
+pub(super) fn tell_clock(projection: &Projection, held: &[GroupPosition], now_us: i64, found: &mut Vec<Finding>) {
     let newest = held.iter().map(|held| (held.position.max_append_us, held.position.tp)).max();
-    let Some((append_us, tp)) = newest.filter(|(append_us, _)| append_us.saturating_sub(now_us) > AHEAD_US) else { return };
+    let Some((append_us, tp)) = newest.filter(|(append_us, _)| append_us.saturating_sub(now_us) > AHEAD_US) else {
+        return;
+    };
     let time = |us| crate::render::time_text(us).unwrap_or_default();
     let text = format!(
         "the last record of {tp} was appended at {}, and it is {} here: set the clock of this machine, or of the brokers. \
@@ -150,7 +142,8 @@ pub(super) fn judge_dedup(projection: &Projection, stored: Option<DedupSettings>
     let Some(DedupSettings { window_ms, max_records }) = stored else {
         return Finding::ok(area, "dedup", "no rules are stored yet: those of the configuration will be");
     };
-    let is_same = u64::try_from(window_ms) == Ok(dedup.window_ms) && u64::try_from(max_records) == Ok(dedup.max_records);
+    let is_same =
+        u64::try_from(window_ms) == Ok(dedup.window_ms) && u64::try_from(max_records) == Ok(dedup.max_records);
     if is_same {
         return Finding::ok(area, "dedup", format!("window {window_ms} ms, {max_records} records, as configured"));
     }

@@ -1,7 +1,7 @@
 //! The stores and the schema registry: whether they answer, are migrated, and keep what is written to them.
 
 use super::finding::Finding;
-use crate::backend::{Backend as _, Cluster, Folder, Look as _};
+use crate::backend::{Cluster, Folder, Look as _};
 use domain::Projection;
 use pipeline::{RecordStore as _, RowStore as _};
 use runtime::config::Config;
@@ -26,7 +26,7 @@ pub async fn postgres(cluster: &Cluster, config: &Config, found: &mut Vec<Findin
     let mut is_well = true;
     for projection in in_rows() {
         let subject = format!("postgres, {}", projection.name);
-        let checked = match with.rows() {
+        let checked = match crate::backend::Backend::rows(&with) {
             Ok(mut store) => store.check(projection).await.map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
@@ -43,7 +43,7 @@ pub async fn postgres(cluster: &Cluster, config: &Config, found: &mut Vec<Findin
 pub async fn scylla(cluster: &Cluster, config: &Config, found: &mut Vec<Finding>) {
     let (subject, projection) = (format!("scylla, {}", ingest::PROJECTION.name), ingest::PROJECTION);
     let checked = match cluster.clone().with_scylla(config) {
-        Ok(with) => match with.records() {
+        Ok(with) => match crate::backend::Backend::records(&with) {
             Ok(mut store) => store.check(projection).await.map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         },

@@ -44,7 +44,8 @@ fn accounts_clocks_and_rules_are_judged() {
     };
     let clock = (Level::Problem, "clock".to_owned());
     assert_eq!(judged(held(Counts { applied: 9, ..Counts::default() }, 0)), [clock.clone()]);
-    let bad = Counts { applied: 1, duplicate: 1, behind: 1, ignored: 1, unknown: 1, dead: 1, lost: 1, ..Counts::default() };
+    let bad =
+        Counts { applied: 1, duplicate: 1, behind: 1, ignored: 1, unknown: 1, dead: 1, lost: 1, ..Counts::default() };
     let subjects: Vec<_> = judged(held(bad, 0)).into_iter().map(|(_, subject)| subject).collect();
     assert_eq!(subjects, ["dead", "behind", "unknown", "lost", "clock"]);
     let flood = Counts { applied: 5_000, dead: 5_000, ..Counts::default() };
@@ -130,7 +131,10 @@ fn json_and_lines_hold_the_same() {
         print(&found, json, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     };
-    assert!(text(false).contains("problem  views     dedup: two lines\nok       log       here: answers\n2 looked at: 1 problems"));
+    assert!(
+        text(false)
+            .contains("problem  views     dedup: two lines\nok       log       here: answers\n2 looked at: 1 problems")
+    );
     let list: serde_json::Value = serde_json::from_str(&text(true)).unwrap();
     assert_eq!((&list[0]["level"], &list[1]["area"]), (&"problem".into(), &"log".into()));
 }

@@ -14,7 +14,10 @@ const OTHERS: &[(&str, &str)] = &[
     ("migration", "The migrations that were applied to the store."),
     ("position", "How far each projection is: the row that every commit moves."),
     ("dead_record", "The records that each projection could not apply, with the reason."),
-    ("producer", "The sequence sets of producers, by which repeats are known: floor, largest number, last append time."),
+    (
+        "producer",
+        "The sequence sets of producers, by which repeats are known: floor, largest number, last append time.",
+    ),
     ("producer_block", "The numbers of each producer's sequence set, in blocks of 128."),
     ("projection", "The projections' versions, with the rules by which each tells repeats."),
     ("record", "The records of the log, in the encoded form."),

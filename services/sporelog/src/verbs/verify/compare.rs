@@ -141,12 +141,7 @@ fn leave_out(plan: &mut Plan, reached: &Reached) -> bool {
 }
 
 /// Prints a table's line.
-pub fn print(
-    out: &mut impl Write,
-    projection: &Projection,
-    table: &Table,
-    (word, held): (&str, Digest),
-) -> Result<()> {
+pub fn print(out: &mut impl Write, projection: &Projection, table: &Table, (word, held): (&str, Digest)) -> Result<()> {
     Ok(writeln!(out, "{:<10} {:<28} {word:<10} {held}", projection.name, table.name)?)
 }
 

@@ -5,8 +5,8 @@
 use domain::{Projection, TopicPartition};
 use pipeline::folder::Folder;
 use pipeline::{
-    DeadKind, DeadReason, GroupOffset, KnownDead, LogError, LogIdentity, LogRange, Page, Polled, Record, SchemaBook, Source,
-    WorkerOptions,
+    DeadKind, DeadReason, GroupOffset, KnownDead, LogError, LogIdentity, LogRange, Page, Polled, Record, SchemaBook,
+    Source, WorkerOptions,
 };
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -85,7 +85,12 @@ pub fn tell(projection: &Projection, judged: &Judged, out: &mut impl Write) -> a
         writeln!(out, "  {tp}/{offset}: {}", reason.escape_debug())?;
     }
     if judged.len() > LISTED {
-        writeln!(out, "  and {} more: `sporelog deadletter list --projection {}`", judged.len() - LISTED, projection.name)?;
+        writeln!(
+            out,
+            "  and {} more: `sporelog deadletter list --projection {}`",
+            judged.len() - LISTED,
+            projection.name
+        )?;
     }
     Ok(())
 }

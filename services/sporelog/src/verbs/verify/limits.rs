@@ -124,7 +124,8 @@ impl Plan {
         }
         let mut counted: BTreeMap<TopicPartition, i64> = BTreeMap::new();
         // A tombstone is a hole in every account.
-        let count = |record: &pipeline::Record<'_>| *counted.entry(record.tp).or_default() += i64::from(!record.is_null());
+        let count =
+            |record: &pipeline::Record<'_>| *counted.entry(record.tp).or_default() += i64::from(!record.is_null());
         let troubles = each_record(look, compacted.clone(), count).await?;
         for trouble in troubles {
             self.limit(trouble.tp, Limit::Parked(trouble.text), None);

@@ -6,8 +6,8 @@ use anyhow::Result;
 use domain::{Projection, TopicPartition};
 use embedded::store::Store;
 use pipeline::{
-    Committed, DedupSettings, KnownDead, Observer, OutRecord, Parked, Placed, Position, Publisher, SystemClock, Unpublished,
-    WorkerOptions,
+    Committed, DedupSettings, KnownDead, Observer, OutRecord, Parked, Placed, Position, Publisher, SystemClock,
+    Unpublished, WorkerOptions,
 };
 use runtime::config::Config;
 use std::cell::RefCell;

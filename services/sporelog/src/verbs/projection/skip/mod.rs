@@ -114,12 +114,7 @@ async fn on_cluster(
     finish(&plan, args)
 }
 
-async fn on_embedded(
-    projection: &'static Projection,
-    args: &Args,
-    order: &Order,
-    config: &Config,
-) -> Result<ExitCode> {
+async fn on_embedded(projection: &'static Projection, args: &Args, order: &Order, config: &Config) -> Result<ExitCode> {
     let folder = Folder::new(config.data.dir.clone())?;
     let plan = Plan::new(&folder, projection, args.partition, args.to).await?;
     if !agree(&plan, args, order)? {
@@ -174,7 +169,10 @@ async fn announce(
     order: &Order,
 ) -> Result<()> {
     let record = event::record(schemas, plan, order, SystemClock::new().now_us())?;
-    publisher.publish(vec![record]).await.context("the order could not be appended to policy.audit: nothing was moved")?;
+    publisher
+        .publish(vec![record])
+        .await
+        .context("the order could not be appended to policy.audit: nothing was moved")?;
     Ok(())
 }
 

@@ -27,12 +27,7 @@ pub struct Plan {
 
 impl Plan {
     /// Looks at log and position, and refuses what would lose more than is meant.
-    pub async fn new<L: Look>(
-        look: &L,
-        projection: &'static Projection,
-        tp: TopicPartition,
-        to: i64,
-    ) -> Result<Self> {
+    pub async fn new<L: Look>(look: &L, projection: &'static Projection, tp: TopicPartition, to: i64) -> Result<Self> {
         if !projection.topics.contains(&tp.topic) {
             let names: Vec<_> = projection.topics.iter().map(|topic| topic.name()).collect();
             bail!("{} does not read {}: it reads {}", projection.name, tp.topic, names.join(", "));
