@@ -24,7 +24,11 @@ fn check(batch: &[OutRecord], published: &Result<Vec<Placed>, Unpublished>, got:
         let found: Vec<_> = got.iter().filter(|got| got.tp.partition == partition).collect();
         let first = found.first().map(|got| String::from_utf8_lossy(&got.value[..got.value.len().min(9)]).into_owned());
         let is_beginning = sent.map(|record| &record.value).take(found.len()).eq(found.iter().map(|got| &got.value));
-        assert!(is_beginning, "partition {partition}: {} records, not a beginning: the first is {first:?}", found.len());
+        assert!(
+            is_beginning,
+            "partition {partition}: {} records, not a beginning: the first is {first:?}",
+            found.len()
+        );
     }
     let placed: Vec<Option<Placed>> = match published {
         Ok(placed) => placed.iter().copied().map(Some).collect(),
@@ -46,7 +50,12 @@ fn keyed(n: usize, value: Vec<u8>) -> OutRecord {
 async fn record_that_brokers_refuse_is_named_and_ends_its_partition() {
     let mut state = 1_u32;
     let mut noise = |bytes: usize| -> Vec<u8> {
-        (0..bytes).map(|_| { state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223); (state >> 24) as u8 }).collect()
+        (0..bytes)
+            .map(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 24) as u8
+            })
+            .collect()
     };
     for (is_known, at) in [(false, 0), (false, 3), (false, 150), (true, 0), (true, 150), (true, 299)] {
         let rig = Rig::with(support::config(), vec![spec(TOPIC, PARTITIONS, &[("max.message.bytes", "60000")])]).await;
@@ -59,7 +68,11 @@ async fn record_that_brokers_refuse_is_named_and_ends_its_partition() {
         let batch: Vec<_> = (0..300).map(|n| keyed(n, noise(if n == at { 100_000 } else { 900 }))).collect();
         let published = publisher.publish(batch.clone()).await;
         let failed = published.as_ref().unwrap_err();
-        assert!(matches!(&failed.error, LogError::Refused(text) if text.contains("max.message.bytes")), "{}", failed.error);
+        assert!(
+            matches!(&failed.error, LogError::Refused(text) if text.contains("max.message.bytes")),
+            "{}",
+            failed.error
+        );
         assert_eq!(failed.refused, Some(at), "known {is_known}");
         let got = everything(&rig.config).await;
         check(&[before, batch.clone()].concat(), &Ok(Vec::new()), &got);
