@@ -50,7 +50,7 @@ fn bad_records(maker: &mut Events) -> Vec<Bad> {
         bad(maker.spore(meta(), "a", "a NUL \0 inside", 5.0), "content: contains NUL"),
         bad(maker.heartbeat(meta(), "a", "north", f64::NAN), "coherence_level: not a finite number"),
         bad(maker.interaction(ahead, "a", "b"), "meta.occurred_at"),
-        bad(changed(&|record| record.key = b"t|somebody else".to_vec()), "key: differs from"),
+        bad(changed(&|record| record.key = b"t|somebody else".to_vec()), "key: the event wants"),
         bad(changed(&|record| record.topic = Topic::AgentState), "belongs to sacred.messages"),
     ]
 }
