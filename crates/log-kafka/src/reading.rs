@@ -118,11 +118,8 @@ impl Readings {
         if offset < cursor.next || cursor.is_done || cursor.broken.is_some() {
             return;
         }
-        if offset >= cursor.bound {
-            self.pass(tp, offset);
-            return;
-        }
-        cursor.next = offset + 1;
+        // One at or behind the bound is gathered as well: whether its offset can be is seen when the page is complete.
+        cursor.next = cursor.bound.min(offset + 1);
         cursor.is_done = cursor.next == cursor.bound;
         self.gather.push(tp, message);
     }
@@ -181,6 +178,7 @@ impl Readings {
             }
             let end = known_end(tp);
             let page = cursor.check(page, end);
+            let page = cursor.trim(page);
             if page.passed() > cursor.handed {
                 handed.push(Handed::Page(cursor.complete(page, end), cursor.reading));
             }
@@ -227,6 +225,19 @@ impl Cursor {
         }
         // The batches before it may be of another epoch.
         good
+    }
+
+    /// The records of a page below the bound; what lies between the last one and the bound is passed.
+    fn trim(&self, page: Page) -> Page {
+        if page.passed() <= self.bound {
+            return page;
+        }
+        let mut below = Page::new(page.tp());
+        for record in page.records().filter(|record| record.offset < self.bound) {
+            below.push(record.offset, record.append_time_us, record.key, record.value, record.headers);
+        }
+        below.set_passed(self.bound);
+        below
     }
 
     fn complete(&mut self, mut page: Page, end: Option<i64>) -> Page {
