@@ -7,7 +7,7 @@
 //! | what comes | what is done |
 //! |---|---|
 //! | a record | gathered, where it is the next one or behind it |
-//! | the partition's end | what lies before it is passed: markers, aborted records, compacted ones |
+//! | the partition's end, or a marker | what lies before it is passed: markers, aborted records, compacted ones |
 //! | a batch that cannot be read, an offset out of range | trouble |
 //! | an offset at or behind the log's end | trouble: a batch's checksum does not cover its offset |
 //! | anything else | remembered, in case that nothing comes any more |
@@ -124,7 +124,13 @@ impl Readings {
         self.gather.push(tp, message);
     }
 
-    /// Nothing is left of a partition below this offset.
+    /// Nothing is left of a partition below this offset: markers were taken behind its last record.
+    pub(crate) fn passed(&mut self, tp: TopicPartition, offset: i64) {
+        if self.cursors.get(&tp).is_some_and(|cursor| cursor.broken.is_none()) {
+            self.pass(tp, offset);
+        }
+    }
+
     fn pass(&mut self, tp: TopicPartition, offset: i64) {
         let Some(cursor) = self.cursors.get_mut(&tp) else { return };
         let passed = offset.min(cursor.bound);
@@ -153,7 +159,8 @@ impl Readings {
         // Said of an earlier reading.
         let is_stale = kind == TroubleKind::OutOfRange && (0..cursor.next).contains(&offset);
         if !is_stale {
-            cursor.broken = Some(Broken { kind, text: format!("{code}: {}", said.text()) });
+            let text = format!("{code} at offset {offset}: {}", said.text());
+            cursor.broken = Some(Broken { kind, text });
         }
         None
     }
