@@ -46,7 +46,8 @@ impl<C: ConsumerContext + 'static> Ask<C> {
     pub(crate) fn identities(&self, topics: &[Topic]) -> Result<Identities, LogError> {
         let names: Vec<String> = topics.iter().map(|topic| self.names.topic(*topic)).collect();
         let cluster_id = self.consumer.client().fetch_cluster_id(self.timeout);
-        let cluster_id = cluster_id.ok_or_else(|| LogError::Unavailable("the cluster does not tell its id".to_owned()))?;
+        let cluster_id =
+            cluster_id.ok_or_else(|| LogError::Unavailable("the cluster does not tell its id".to_owned()))?;
         let mut described = self.describe(&names)?;
         let mut settings = self.settings(&names)?;
         let mut found = BTreeMap::new();

@@ -255,7 +255,8 @@ impl Reader {
         self.note(remarks);
         self.give_up();
         let names = self.view.names().clone();
-        let handed = self.readings.take(|tp| ffi::known_end(consumer.client(), &names.topic(tp.topic), tp.partition as i32));
+        let handed =
+            self.readings.take(|tp| ffi::known_end(consumer.client(), &names.topic(tp.topic), tp.partition as i32));
         if !handed.is_empty() {
             self.heard_us = self.clock.monotonic_us();
         }

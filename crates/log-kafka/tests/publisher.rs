@@ -6,16 +6,16 @@
 mod support;
 
 use domain::partitioner::partition_for;
-use engines::{Kafka, KafkaOptions, Node};
+use engines::{Kafka, KafkaOptions};
 use log_kafka::KafkaPublisher;
 use pipeline::error::Unpublished;
 use pipeline::ports::Placed;
 use pipeline::{LogError, OutRecord, Publisher as _};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use support::{DEADLINE, PARTITIONS, Rig, TOPIC, everything, record, spec};
 use testkit::log_suite::Got;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 /// The log holds of each partition a beginning of the batch, and every record where the publisher says.
 fn check(batch: &[OutRecord], published: &Result<Vec<Placed>, Unpublished>, got: &[Got]) {
@@ -24,7 +24,11 @@ fn check(batch: &[OutRecord], published: &Result<Vec<Placed>, Unpublished>, got:
         let found: Vec<_> = got.iter().filter(|got| got.tp.partition == partition).collect();
         let first = found.first().map(|got| String::from_utf8_lossy(&got.value[..got.value.len().min(9)]).into_owned());
         let is_beginning = sent.map(|record| &record.value).take(found.len()).eq(found.iter().map(|got| &got.value));
-        assert!(is_beginning, "partition {partition}: {} records, not a beginning: the first is {first:?}", found.len());
+        assert!(
+            is_beginning,
+            "partition {partition}: {} records, not a beginning: the first is {first:?}",
+            found.len()
+        );
     }
     let placed: Vec<Option<Placed>> = match published {
         Ok(placed) => placed.iter().copied().map(Some).collect(),
@@ -46,7 +50,12 @@ fn keyed(n: usize, value: Vec<u8>) -> OutRecord {
 async fn record_that_brokers_refuse_is_named_and_ends_its_partition() {
     let mut state = 1_u32;
     let mut noise = |bytes: usize| -> Vec<u8> {
-        (0..bytes).map(|_| { state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223); (state >> 24) as u8 }).collect()
+        (0..bytes)
+            .map(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 24) as u8
+            })
+            .collect()
     };
     for (is_known, at) in [(false, 0), (false, 3), (false, 150), (true, 0), (true, 150), (true, 299)] {
         let rig = Rig::with(support::config(), vec![spec(TOPIC, PARTITIONS, &[("max.message.bytes", "60000")])]).await;
@@ -59,7 +68,11 @@ async fn record_that_brokers_refuse_is_named_and_ends_its_partition() {
         let batch: Vec<_> = (0..300).map(|n| keyed(n, noise(if n == at { 100_000 } else { 900 }))).collect();
         let published = publisher.publish(batch.clone()).await;
         let failed = published.as_ref().unwrap_err();
-        assert!(matches!(&failed.error, LogError::Refused(text) if text.contains("max.message.bytes")), "{}", failed.error);
+        assert!(
+            matches!(&failed.error, LogError::Refused(text) if text.contains("max.message.bytes")),
+            "{}",
+            failed.error
+        );
         assert_eq!(failed.refused, Some(at), "known {is_known}");
         let got = everything(&rig.config).await;
         check(&[before, batch.clone()].concat(), &Ok(Vec::new()), &got);
@@ -98,11 +111,21 @@ struct Fault {
 }
 
 impl Fault {
-    fn make(self, broker: &Node) {
-        std::thread::sleep(Duration::from_millis(self.after_ms));
-        if self.hangs { broker.pause() } else { broker.kill() }.unwrap();
-        std::thread::sleep(Duration::from_millis(self.for_ms));
-        if self.hangs { broker.resume() } else { broker.restart() }.unwrap();
+    async fn make(self, kafka: Arc<Kafka>) {
+        sleep(Duration::from_millis(self.after_ms)).await;
+        let at = move |kafka: &Kafka, begins: bool| {
+            let broker = &kafka.brokers()[0];
+            match (self.hangs, begins) {
+                (true, true) => broker.pause(),
+                (true, false) => broker.resume(),
+                (false, true) => broker.kill(),
+                (false, false) => broker.restart(),
+            }
+        };
+        let brokers = kafka.clone();
+        tokio::task::spawn_blocking(move || at(&brokers, true)).await.unwrap().unwrap();
+        sleep(Duration::from_millis(self.for_ms)).await;
+        tokio::task::spawn_blocking(move || at(&kafka, false)).await.unwrap().unwrap();
     }
 }
 
@@ -116,8 +139,8 @@ async fn publish_beside(kafka: &Arc<Kafka>, fault: Fault) -> (bool, usize) {
     let first: Vec<_> = (0..14).map(|n| keyed(n, format!("before {n}").into_bytes())).collect();
     publisher.publish(first.clone()).await.unwrap();
     let batch: Vec<_> = (0..2_000).map(|n| keyed(n, format!("{n:9}").into_bytes())).collect();
-    let (began, brokers) = (Instant::now(), kafka.clone());
-    let faulty = tokio::task::spawn_blocking(move || fault.make(&brokers.brokers()[0]));
+    let began = Instant::now();
+    let faulty = tokio::spawn(fault.make(kafka.clone()));
     let published = publisher.publish(batch.clone()).await;
     let took = began.elapsed();
     faulty.await.unwrap();
@@ -128,7 +151,9 @@ async fn publish_beside(kafka: &Arc<Kafka>, fault: Fault) -> (bool, usize) {
     check(&[first.clone(), batch].concat(), &Ok(Vec::new()), &got);
     if let Err(failed) = &published {
         let placed = failed.placed.iter().flatten().count();
-        assert!(placed <= got.len() - first.len() && took < Duration::from_millis(2 * fault.delivery_timeout_ms + 5_000));
+        assert!(
+            placed <= got.len() - first.len() && took < Duration::from_millis(2 * fault.delivery_timeout_ms + 5_000)
+        );
     } else {
         assert_eq!(got.len(), 2_014);
     }

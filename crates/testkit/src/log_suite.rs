@@ -514,7 +514,13 @@ pub async fn failed_publish_leaves_a_beginning(rig: &impl LogRig) {
     assert_eq!(reader.got.len(), taken, "nothing but what the publisher told of");
     let mut of_key: Vec<&OutRecord> = records[..25].iter().filter(|record| record.key == key).collect();
     of_key.truncate(reader.got.iter().filter(|got| got.key == key).count());
-    assert!(of_key.iter().map(|record| &record.value).eq(reader.got.iter().filter(|got| got.key == key).map(|got| &got.value)));
+    assert!(
+        of_key.iter().map(|record| &record.value).eq(reader
+            .got
+            .iter()
+            .filter(|got| got.key == key)
+            .map(|got| &got.value))
+    );
     for tp in (0..rig.partitions()).map(|ix| TopicPartition::new(rig.topic(), ix)) {
         let sent = records.iter().filter(|record| partition_for(&record.key, rig.partitions()) == tp.partition);
         let got: Vec<_> = reader.got.iter().filter(|got| got.tp == tp).map(|got| &got.value).collect();

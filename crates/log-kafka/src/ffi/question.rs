@@ -169,9 +169,10 @@ fn described(topic: *const sys::rd_kafka_TopicDescription_t) -> Option<(String, 
         let mut partitions = 0;
         sys::rd_kafka_TopicDescription_partitions(topic, &mut partitions);
         let id = sys::rd_kafka_TopicDescription_topic_id(topic);
-        let is_given = sys::rd_kafka_Uuid_most_significant_bits(id) != 0
-            || sys::rd_kafka_Uuid_least_significant_bits(id) != 0;
-        let topic_id = if is_given { text(sys::rd_kafka_Uuid_base64str(id)).unwrap_or_default() } else { String::new() };
+        let is_given =
+            sys::rd_kafka_Uuid_most_significant_bits(id) != 0 || sys::rd_kafka_Uuid_least_significant_bits(id) != 0;
+        let topic_id =
+            if is_given { text(sys::rd_kafka_Uuid_base64str(id)).unwrap_or_default() } else { String::new() };
         Some((name, Ok(Described { topic_id, partitions: u32::try_from(partitions).unwrap_or(0) })))
     }
 }

@@ -48,7 +48,8 @@ impl Wave<'_> {
     ) -> Result<(), Failure> {
         let topics: BTreeMap<_, _> =
             todo.iter().map(|ix| self.records[*ix].topic).map(|topic| (topic, self.inner.names.topic(topic))).collect();
-        let request = Duration::from_millis(self.inner.config.request_timeout_ms.min(self.inner.config.delivery_timeout_ms));
+        let request =
+            Duration::from_millis(self.inner.config.request_timeout_ms.min(self.inner.config.delivery_timeout_ms));
         let counted = self.client.count(topics.into_iter(), request).await;
         counted.map_err(|error| Failure { error, refused: None })?;
         let mut seen = HashSet::new();
@@ -175,7 +176,8 @@ impl Wave<'_> {
             };
             broken.insert(lane);
             let failed = self.failed(ix, &error);
-            let is_first_refusal = failed.refused.is_some() && failure.as_ref().is_none_or(|held| held.refused.is_none());
+            let is_first_refusal =
+                failed.refused.is_some() && failure.as_ref().is_none_or(|held| held.refused.is_none());
             if failure.is_none() || is_first_refusal {
                 failure = Some(failed);
             }

@@ -267,7 +267,8 @@ impl Poller {
             return;
         }
         self.passed_us = now_us;
-        let is_behind = |(tp, next): &(TopicPartition, i64)| known_end(&self.consumer)(*tp).is_some_and(|end| end > *next);
+        let is_behind =
+            |(tp, next): &(TopicPartition, i64)| known_end(&self.consumer)(*tp).is_some_and(|end| end > *next);
         let behind: Vec<TopicPartition> = self.readings.open().filter(is_behind).map(|(tp, _)| tp).collect();
         if behind.is_empty() {
             return;
