@@ -47,6 +47,7 @@ pub const SESSION_MS: u64 = 6_000;
 pub struct Cluster {
     dir: TempDir,
     name: String,
+    profile: &'static str,
     addresses: Addresses,
     keep: bool,
 }
@@ -61,14 +62,27 @@ impl Cluster {
         cluster
     }
 
+    /// A new pipeline whose topics have as many partitions as those of a laptop: 59 that workers read.
+    #[must_use]
+    pub fn wide(addresses: &Addresses, more: &str) -> Self {
+        let cluster = Self::of_profile(addresses, more, "wide");
+        cluster.ok(&["topics", "apply"]);
+        cluster.ok(&["migrate", "up"]);
+        cluster
+    }
+
     /// A new pipeline with an empty database, and neither topics nor tables.
     #[must_use]
     pub fn bare(addresses: &Addresses, more: &str) -> Self {
+        Self::of_profile(addresses, more, "test")
+    }
+
+    fn of_profile(addresses: &Addresses, more: &str, profile: &'static str) -> Self {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let number = MADE.fetch_add(1, Ordering::Relaxed);
         let name = format!("it_{}_{number}", std::process::id());
         let dir = tempfile::tempdir().unwrap();
-        let cluster = Self { dir, name, addresses: addresses.clone(), keep: false };
+        let cluster = Self { dir, name, profile, addresses: addresses.clone(), keep: false };
         cluster.configure(addresses, more);
         run_async(cluster.admin(&format!("CREATE DATABASE {}", cluster.name)));
         cluster
@@ -80,12 +94,13 @@ impl Cluster {
         let mut config = String::new();
         let _ = write!(
             config,
-            "[log]\ntopics_file = {:?}\nprofile = \"test\"\n[data]\ndir = {:?}\n[http]\nlisten = \"127.0.0.1:0\"\n\
+            "[log]\ntopics_file = {:?}\nprofile = {:?}\n[data]\ndir = {:?}\n[http]\nlisten = \"127.0.0.1:0\"\n\
              [kafka]\nbootstrap = {:?}\ntopic_prefix = \"{}.\"\nsession_timeout_ms = {SESSION_MS}\n\
-             delivery_timeout_ms = 10000\n\
+             delivery_timeout_ms = 3000\n\
              [postgres]\nurl = {:?}\nstatement_timeout_ms = 5000\nidle_in_transaction_timeout_ms = 4000\n\
              [scylla]\nnodes = {:?}\nkeyspace = {:?}\n[telemetry]\nlog_level = \"info,scylla=error\"\n{more}\n",
             self.dir.path().join("topics.yaml"),
+            self.profile,
             self.dir.path().join("data"),
             addresses.kafka,
             self.name,
@@ -242,11 +257,14 @@ async fn connect(url: &str) -> tokio_postgres::Client {
     client
 }
 
-/// The topics of the project, with few partitions: a profile `test` beside those of the file.
+/// The topics of the project, with few partitions: profiles beside those of the file.
 fn topics_file() -> String {
-    let text = include_str!("../../topics.yaml");
-    format!(
-        "{}\n  test:\n    replication: 1\n    partitions_divisor: 25\n    configs:\n      min.insync.replicas: \"1\"\n",
-        text.trim_end()
-    )
+    let text = include_str!("../../topics.yaml").trim_end();
+    let profile = |name: &str, divisor: u32| {
+        format!(
+            "  {name}:\n    replication: 1\n    partitions_divisor: {divisor}\n    configs:\n      \
+             min.insync.replicas: \"1\"\n"
+        )
+    };
+    format!("{text}\n{}{}", profile("test", 25), profile("wide", 10))
 }

@@ -84,7 +84,7 @@ fn each_bad_record_is_a_dead_letter_and_the_good_ones_around_it_are_applied() {
 
     let letters = folder.dead_letters();
     for (bad, place) in bad.iter().zip(&placed) {
-        shown(&folder, &letters, bad, *place);
+        shown(&folder, &letters, bad, (place.tp, place.offset));
     }
     let expected: usize = bad.iter().map(|bad| readers(bad.record.topic)).sum();
     assert_eq!(letters.len(), expected, "each once per projection: {letters:#?}");

@@ -118,7 +118,7 @@ fn memory_does_not_grow_with_the_backlog_nor_with_the_number_of_keys() {
     let asked = std::env::var("SPORELOG_BOUNDED_EVENTS").ok();
     let count: u64 = asked.as_ref().map_or(200_000, |text| text.parse().unwrap());
     // What is bounded is to be full by the first quarter. Of the full size the defaults are; of the small one, these.
-    let small = ["--set", "worker.row_cache_bytes=4194304", "--set", "worker.horizon_max_entries=2048"];
+    let small = ["--set", "worker.row_cache_bytes=4194304", "--set", "dedup.max_records=2048"];
     let settings: &[&str] = if asked.is_some() { &[] } else { &small };
     let folder = Sporelog::new();
     append_backlog(&folder, count);

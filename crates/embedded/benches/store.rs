@@ -11,7 +11,7 @@ use domain::stamp::Stamp;
 use domain::tables::{series::AGENT_RATE, views::AGENT_VIEW, views::CONTACT, views::SPORE_VIEW};
 use domain::{Projection, Topic, TopicPartition};
 use embedded::store::{Store, StoreConfig};
-use pipeline::{Advance, Flush, Position, RowStore};
+use pipeline::{Advance, Claim, Flush, LogIdentity, Position, RowStore, nothing_before_commit};
 use rusqlite::{Connection, params};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -227,7 +227,8 @@ fn through_the_store(case: &Case, path: &Path, rows: &[Input]) -> (Duration, usi
     let mut store = Store::open_with(StoreConfig::new(path)).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let tp = TopicPartition::new(Topic::SacredMessages, 0);
-    let claimed = runtime.block_on(store.claim(projection, &[tp])).unwrap()[0];
+    let claim = Claim { tp, log: LogIdentity::default() };
+    let claimed = runtime.block_on(store.claim(projection, &[claim])).unwrap().remove(0);
     let (mut from, mut to) = (None, Position { epoch: claimed.epoch, ..Position::start(tp, 0) });
     let mut deltas = Deltas::new(projection.tables);
     let (mut spent, mut written) = (Duration::ZERO, 0);
@@ -237,7 +238,8 @@ fn through_the_store(case: &Case, path: &Path, rows: &[Input]) -> (Duration, usi
         to.next_offset += batch.len() as i64;
         let advances = &[Advance { from, to }];
         let start = Instant::now();
-        let flush = Flush { projection, advances, marks: &[], rows: &deltas, before_commit: &|| () };
+        let before_commit = &nothing_before_commit;
+        let flush = Flush { projection, advances, sequences: &[], dead: &[], rows: &deltas, before_commit };
         runtime.block_on(store.commit(&flush)).unwrap();
         spent += start.elapsed();
         written += deltas.rows();

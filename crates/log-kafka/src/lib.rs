@@ -15,6 +15,7 @@ mod gather;
 mod headers;
 mod identity;
 mod names;
+mod offsets;
 mod publisher;
 mod reading;
 mod replay;

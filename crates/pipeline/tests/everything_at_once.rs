@@ -264,10 +264,12 @@ fn result(stage: &Stage, projection: &Projection, held: Vec<Position>) -> Result
     account.sort_by_key(|(tp, ..)| *tp);
     let letters = stage.log.records(Topic::DeadLetter);
     let read = |letter: &OutRecord| pipeline::deadletter::DeadLetter::parse(letter.headers.as_bytes()).unwrap();
-    let dead = letters.iter().map(|letter| (read(letter).tp, read(letter).offset)).collect();
+    let dead = letters.iter().map(|letter| (read(letter).tp, read(letter).offset));
+    let dead = dead.filter(|(tp, _)| tp.topic != Topic::WisdomInsights).collect();
     let derived = stage.log.records(Topic::WisdomInsights);
     let derived = derived.iter().map(|record| {
-        let meta = *stage.schemas.decode(&record.value).unwrap().meta();
+        let event = stage.schemas.decode(&record.value).unwrap();
+        let meta = event.meta();
         (meta.producer_id.to_owned(), meta.producer_seq.unwrap(), meta.event_id)
     });
     Result { digests: stage.store.digests(projection), account, dead, derived: derived.collect() }

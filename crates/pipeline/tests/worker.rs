@@ -6,7 +6,6 @@
 mod support;
 
 use domain::Topic;
-use domain::cell::Cell;
 use domain::fold::records::RECORDS;
 use domain::fold::views::VIEWS;
 use pipeline::{LogError, Observer, Step, StoreError, WorkerError};
@@ -296,6 +295,18 @@ fn junk_and_holes_are_accounted_for() {
     });
 }
 
+/// Notes whether COMMIT came near before the dead letter was in the log.
+struct Early(testkit::MemLog, Rc<StdCell<bool>>);
+
+impl Observer for Early {
+    fn step(&self, step: Step) {
+        let is_near = matches!(step, Step::BeforeCommit | Step::AfterCommit);
+        if is_near && self.0.records(Topic::DeadLetter).is_empty() {
+            self.1.set(true);
+        }
+    }
+}
+
 /// I6: the dead letter is there before the position passes its record.
 #[test]
 fn the_position_waits_for_the_dead_letter() {
@@ -307,13 +318,8 @@ fn the_position_waits_for_the_dead_letter() {
         for _ in 0..5 {
             stage.log.fail_publish(pipeline::LogError::Unavailable("no leader".to_owned()));
         }
-        let (log, early) = (stage.log.clone(), Rc::new(StdCell::new(false)));
-        let seen = early.clone();
-        stage.store.script(move |_| {
-            seen.set(seen.get() || log.records(Topic::DeadLetter).is_empty());
-            None
-        });
-        let worker = stage.start(&VIEWS);
+        let early = Rc::new(StdCell::new(false));
+        let worker = stage.start_observed(&VIEWS, Early(stage.log.clone(), early.clone()));
         stage.assign_all(&worker, &VIEWS);
         stage.until_accounted(1).await;
         worker.stop().await.unwrap();

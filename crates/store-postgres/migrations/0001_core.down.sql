@@ -3,5 +3,8 @@ DROP FUNCTION store_by_month;
 DROP FUNCTION hypertable_statements;
 DROP FUNCTION now_us;
 DROP FUNCTION or_bits;
+DROP TABLE dead_record;
+DROP TABLE producer_block;
 DROP TABLE producer;
+DROP TABLE projection;
 DROP TABLE position;

@@ -27,9 +27,15 @@ $$;
 
 GRANT USAGE ON SCHEMA {schema} TO sporelog_worker, sporelog_reader;
 GRANT USAGE, CREATE ON SCHEMA {schema} TO sporelog_migrator;
-GRANT SELECT, INSERT, UPDATE, DELETE ON position, producer TO sporelog_worker;
+GRANT SELECT, INSERT, UPDATE, DELETE ON position, projection, producer, producer_block, dead_record TO sporelog_worker;
 GRANT SELECT ON schema_migration TO sporelog_worker;
-GRANT SELECT ON position TO sporelog_reader;
+-- Producers and dead records are tenants' own, and have no policy: readers see neither. Of a position they see what
+-- freshness shows: not the log's names, nor the sentence of a note, which may quote what a broker said.
+GRANT SELECT (
+    projection, version, topic, generation, partition, epoch, first_offset, next_offset, watermark_us, max_append_us,
+    last_append_us, applied, duplicate, behind, ignored, unknown, dead, holes, lost,
+    parked_cause, parked_offset, parked_since_us
+) ON position TO sporelog_reader;
 GRANT EXECUTE ON FUNCTION ensure_month TO sporelog_worker;
 
 -- Opens a table of rows with a tenant to the roles. Compression and row-level security exclude each other on a hypertable,

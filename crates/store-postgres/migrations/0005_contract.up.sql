@@ -1,7 +1,7 @@
 -- The analysts' contract: SQL views under plain names over the tables of the versions in use.
 -- Stamps and states are left out. Parts of partial tables are merged: sums are added, and so are counts of distinct
--- members, because the parts hold disjoint members. Fixed-point columns are divided by 1e6: views show units, where the
--- tables hold millionths. JSON is shown as jsonb. Times are microseconds since 1970 UTC: time_text(created_at).
+-- members, because the parts hold disjoint members. Fixed-point columns are divided by their scale: views show units, where
+-- the tables hold millionths (credits: hundredths). JSON is shown as jsonb. Times are microseconds since 1970 UTC: time_text(created_at).
 -- A view acts with the rights of who asks, so that row-level security holds. Hypertables cannot have it beside compression;
 -- the views over them filter by themselves, and readers have no grant on the tables: monthly_reader and monthly_seen
 -- (in braces) stand for either.
@@ -49,7 +49,7 @@ SELECT
     background_sealed, personality::jsonb, likes::jsonb, dislikes::jsonb, goals, public_key, primary_region,
     backup_regions::jsonb, capabilities::jsonb, subscription_tier, private_sealed, tone, mood, energy, location_h3,
     position::jsonb, action::jsonb, emotional_state, physical_state, cognitive_load, consciousness_score, status,
-    credits_sum / 1e6::float8 AS credits_sum, changes, first_at, last_at
+    credits_sum / 1e2::float8 AS credits_sum, changes, first_at, last_at
 FROM {views}agent;
 
 -- Every change of an agent's state.
@@ -189,13 +189,16 @@ COMMENT ON COLUMN tie.relationship_type IS 'What the two are to each other, as i
 -- How far every projection has come, and whether its account is closed: gap is 0 always (I5).
 CREATE VIEW freshness WITH (security_invoker) AS
 SELECT
-    projection, version, topic, partition, first_offset, next_offset, watermark_us, last_append_us,
-    applied, duplicate, ignored, dead, holes,
-    next_offset - first_offset - (applied + duplicate + ignored + dead + holes) AS gap, epoch
+    projection, version, topic, generation, partition, first_offset, next_offset, watermark_us, last_append_us,
+    applied, duplicate, behind, ignored, unknown, dead, holes, lost,
+    next_offset - first_offset - (applied + duplicate + ignored + dead + holes + lost) AS gap, epoch,
+    parked_cause, parked_offset, parked_since_us
 FROM position;
 COMMENT ON VIEW freshness IS
     'How far each projection is, by topic and partition: its position, watermark and account.';
+COMMENT ON COLUMN freshness.last_append_us IS 'The append time of the last record passed: how old answers are. Unit: us.';
 COMMENT ON COLUMN freshness.gap IS 'Offsets passed but not accounted for: 0 always.';
+COMMENT ON COLUMN freshness.parked_cause IS 'Why the partition is parked; null where it is not.';
 
 DO $$
 DECLARE

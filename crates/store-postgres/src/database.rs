@@ -5,6 +5,7 @@ use crate::error::{Sorted, no_reply, pool_error};
 use crate::tls;
 use deadpool_postgres::{Connect, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use pipeline::StoreError;
+use std::cell::Cell;
 use std::pin::Pin;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -102,7 +103,13 @@ impl Database {
     /// A connection of the pool.
     pub(crate) async fn session(&self) -> Result<Session, StoreError> {
         let object = self.pool.get().await.map_err(|error| pool_error(&error, &self.place))?;
-        Ok(Session { object: Some(object), reply_timeout: self.config.reply_timeout() })
+        let idle_timeout_ms = self.config.idle_in_transaction_timeout_ms;
+        Ok(Session {
+            object: Some(object),
+            reply_timeout: self.config.reply_timeout(),
+            idle_timeout_ms,
+            is_condemned: Cell::new(false),
+        })
     }
 }
 
@@ -124,12 +131,21 @@ fn place(driver: &tokio_postgres::Config) -> String {
 pub(crate) struct Session {
     object: Option<Object>,
     reply_timeout: Duration,
+    idle_timeout_ms: u64,
+    is_condemned: Cell<bool>,
 }
 
 impl Session {
     /// Puts the connection back into the pool: the caller knows that no transaction is open on it.
     pub(crate) fn give_back(mut self) {
-        self.object.take();
+        if !self.is_condemned.get() {
+            self.object.take();
+        }
+    }
+
+    /// Makes sure that the connection is closed, whoever gives it back.
+    pub(crate) fn condemn(&self) {
+        self.is_condemned.set(true);
     }
 
     /// A statement, prepared once per connection.
@@ -162,6 +178,11 @@ impl Session {
 
     pub(crate) fn reply_timeout(&self) -> Duration {
         self.reply_timeout
+    }
+
+    /// How long the server lets a transaction stand idle.
+    pub(crate) fn idle_timeout_ms(&self) -> u64 {
+        self.idle_timeout_ms
     }
 }
 

@@ -8,9 +8,12 @@
 //!
 //! | the server has | windows and history are |
 //! |---|---|
-//! | TimescaleDB, installed or preloaded | hypertables |
+//! | TimescaleDB, installed or preloaded | hypertables; compressed after three months, but for the Apache edition |
 //! | not | partitioned by month, with a default partition |
+//!
+//! Before anything is created, the server's settings are looked at (`check.rs`).
 
+use crate::check::check_server;
 use crate::comment;
 use crate::config::{PostgresConfig, quoted};
 use crate::database::Database;
@@ -67,6 +70,7 @@ pub(crate) struct Shape<'a> {
 /// Where the database cannot be reached, was written by a newer version, or was built with another text.
 pub async fn up(config: &PostgresConfig) -> Result<Vec<Known>, StoreError> {
     with_lock(config, async |client| {
+        check_server(client).await?;
         let schema = quoted(&config.schema);
         // IF NOT EXISTS alone would ask for the right to create schemas.
         let there = client.query_one("SELECT to_regnamespace($1) IS NOT NULL", &[&schema]).await.sorted()?;
@@ -76,7 +80,7 @@ pub async fn up(config: &PostgresConfig) -> Result<Vec<Known>, StoreError> {
                 .await
                 .map_err(|error| failed("the schema", &error))?;
         }
-        let applied = applied(client).await?;
+        let applied = applied(client, &config.schema).await?;
         let hypertables = hypertables(client).await?;
         if hypertables {
             client.batch_execute("CREATE EXTENSION IF NOT EXISTS timescaledb").await.sorted()?;
@@ -108,8 +112,10 @@ pub async fn down(config: &PostgresConfig, target: i64) -> Result<Vec<Known>, St
         let schema = quoted(&config.schema);
         let shape = Shape { schema: &schema, hypertables: hypertables(client).await? };
         let mut undone = Vec::new();
-        for migration in
-            MIGRATIONS[..applied(client).await?].iter().rev().filter(|known| i64::from(known.number) > target)
+        for migration in MIGRATIONS[..applied(client, &config.schema).await?]
+            .iter()
+            .rev()
+            .filter(|known| i64::from(known.number) > target)
         {
             let record = format!("DELETE FROM schema_migration WHERE number = {}", migration.number);
             run(client, migration, &[&render(migration.down, shape), &record]).await?;
@@ -127,7 +133,7 @@ pub async fn down(config: &PostgresConfig, target: i64) -> Result<Vec<Known>, St
 pub async fn pending(config: &PostgresConfig) -> Result<Vec<Known>, StoreError> {
     let database = Database::new(PostgresConfig { pool_max: 1, ..config.clone() })?;
     let session = database.session().await?;
-    let applied = applied(session.client()?).await?;
+    let applied = applied(session.client()?, &config.schema).await?;
     Ok(MIGRATIONS[applied..].iter().map(known).collect())
 }
 
@@ -182,12 +188,31 @@ fn failed(what: &str, error: &tokio_postgres::Error) -> StoreError {
     }
 }
 
-async fn applied(client: &Client) -> Result<usize, StoreError> {
-    let there = client.query_one("SELECT to_regclass('schema_migration') IS NOT NULL", &[]).await.sorted()?;
+/// Whether a worker may begin: every migration was applied, and none that this version does not know. All of it is mended
+/// by somebody else, so a worker waits.
+pub(crate) async fn check(client: &Client, schema: &str) -> Result<(), StoreError> {
+    let wait = |text: String| StoreError::Unavailable(text);
+    match applied(client, schema).await {
+        Ok(count) if count == MIGRATIONS.len() => Ok(()),
+        Ok(count) => Err(wait(format!(
+            "the schema {schema} has {count} of {} migrations: run `sporelog migrate up`",
+            MIGRATIONS.len()
+        ))),
+        Err(StoreError::Fatal(text)) => Err(wait(text)),
+        Err(error) => Err(error),
+    }
+}
+
+/// How many migrations were applied. The schema is named: `public`, which is in the search path too, may be another
+/// deployment's.
+async fn applied(client: &Client, schema: &str) -> Result<usize, StoreError> {
+    let record = format!("{}.schema_migration", quoted(schema));
+    let there = client.query_one("SELECT to_regclass($1) IS NOT NULL", &[&record]).await.sorted()?;
     if !there.get::<_, bool>(0) {
         return Ok(0);
     }
-    let rows = client.query("SELECT number, checksum FROM schema_migration ORDER BY number", &[]).await.sorted()?;
+    let select = format!("SELECT number, checksum FROM {record} ORDER BY number");
+    let rows = client.query(&select, &[]).await.sorted()?;
     if rows.len() > MIGRATIONS.len() {
         return Err(StoreError::Fatal(format!(
             "the database was written by a newer version (migration {}; this one knows {}): install that version",
@@ -208,10 +233,11 @@ async fn applied(client: &Client) -> Result<usize, StoreError> {
     Ok(rows.len())
 }
 
-/// Whether windows and history become hypertables. An extension that is not preloaded cannot be created.
+/// Whether windows and history become hypertables. An extension that is not preloaded cannot be created: where it is, its
+/// loader has defined settings, which everybody may see (`shared_preload_libraries` itself only a few).
 async fn hypertables(client: &Client) -> Result<bool, StoreError> {
     let sql = "SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'timescaledb'
-        AND (installed_version IS NOT NULL OR current_setting('shared_preload_libraries') LIKE '%timescaledb%'))";
+        AND (installed_version IS NOT NULL OR EXISTS (SELECT FROM pg_settings WHERE name LIKE 'timescaledb.%')))";
     Ok(client.query_one(sql, &[]).await.sorted()?.get(0))
 }
 

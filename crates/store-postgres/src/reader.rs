@@ -1,15 +1,21 @@
 //! One moment's rows and positions, streamed in key order.
 
 use crate::PostgresConfig;
+use crate::bookkeeping::{ALL_DEAD, ALL_POSITIONS, SETTINGS};
+use crate::check::read_settings;
 use crate::database::{Database, Session};
 use crate::error::Sorted as _;
-use crate::request::{TableSql, all_positions};
+use crate::position::{Held, read_held, read_partition};
+use crate::request::TableSql;
 use crate::rows::{read_cells, read_key};
 use crate::schema::physical_name;
-use crate::write::{read_claim, read_partition};
+use crate::sequence::read_dead;
 use domain::Projection;
 use domain::table::{PARTIAL_KEY, Table};
 use futures_util::{TryStreamExt as _, pin_mut};
+use pipeline::group::GroupPosition;
+use pipeline::ports::DedupSettings;
+use pipeline::position::DeadRow;
 use pipeline::{Position, Scan, StoreError, StoredRow};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -48,17 +54,47 @@ impl Reader {
         Ok(Self { session })
     }
 
-    /// The positions of a projection, of partitions that it has read, sorted by partition.
+    /// The positions of a projection, each with its log and why it is parked, sorted by partition. A partition that is
+    /// parked and was never read stands where its note says.
     ///
     /// # Errors
     /// Where the database cannot be reached.
-    pub async fn positions(&self, projection: &Projection) -> Result<Vec<Position>, StoreError> {
+    pub async fn positions(&self, projection: &Projection) -> Result<Vec<GroupPosition>, StoreError> {
         let parameters: [&(dyn ToSql + Sync); 2] = [&projection.name, &i64::from(projection.version)];
-        let rows = self.session.client()?.query(&all_positions(), &parameters).await.sorted()?;
-        let claims = rows.iter().map(read_claim).collect::<Result<Vec<_>, StoreError>>()?;
-        let mut positions: Vec<Position> = claims.into_iter().filter_map(|claimed| claimed.position).collect();
-        positions.sort_unstable_by_key(|position| position.tp);
+        let rows = self.session.client()?.query(ALL_POSITIONS.as_str(), &parameters).await.sorted()?;
+        let held = rows.iter().map(read_held).collect::<Result<Vec<_>, StoreError>>()?;
+        let mut positions: Vec<GroupPosition> = held.into_iter().filter_map(known).collect();
+        positions.sort_unstable_by_key(|known| known.position.tp);
         Ok(positions)
+    }
+
+    /// The rules by which the projection's version tells repeats; none before its first worker.
+    ///
+    /// # Errors
+    /// Where the database cannot be reached.
+    pub async fn settings(&self, projection: &Projection) -> Result<Option<DedupSettings>, StoreError> {
+        let parameters: [&(dyn ToSql + Sync); 2] = [&projection.name, &i64::from(projection.version)];
+        let row = self.session.client()?.query_opt(SETTINGS, &parameters).await.sorted()?;
+        row.as_ref().map(read_settings).transpose()
+    }
+
+    /// Visits the records that are dead for a projection, by partition and offset: there may be more than fit into memory.
+    ///
+    /// # Errors
+    /// Where the database cannot be reached, and those of `visit`.
+    pub async fn dead(
+        &self,
+        projection: &Projection,
+        visit: &mut dyn FnMut(DeadRow) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let version = i64::from(projection.version);
+        let parameters: [&(dyn ToSql + Sync); 2] = [&projection.name, &version];
+        let rows = self.session.client()?.query_raw(ALL_DEAD.as_str(), parameters).await.sorted()?;
+        pin_mut!(rows);
+        while let Some(row) = rows.try_next().await.sorted()? {
+            visit(read_dead(&row)?)?;
+        }
+        Ok(())
     }
 
     /// Ends the transaction, and gives the connection back.
@@ -88,6 +124,13 @@ impl Scan for Reader {
         }
         Ok(())
     }
+}
+
+/// What is known of a partition that was read or is parked.
+fn known(held: Held) -> Option<GroupPosition> {
+    let Held { tp, epoch, position, log, parked } = held;
+    let at_note = parked.as_ref().map(|note| Position { epoch, ..Position::start(tp, note.offset) });
+    Some(GroupPosition { position: position.or(at_note)?, log: log.unwrap_or_default(), parked })
 }
 
 fn stored_row(row: &Row, table: &Table, sql: &TableSql) -> Result<StoredRow, StoreError> {

@@ -8,15 +8,16 @@ use common::{Scratch, put, with_database};
 use domain::cell::Cell;
 use domain::delta::Deltas;
 use domain::fold::views::VIEWS;
-use domain::tables::views::CONTACT;
+use domain::tables::views::{CONTACT, SPORE_VIEW};
 use domain::{Topic, TopicPartition};
-use pipeline::{RowStore as _, StoreError};
+use pipeline::{Claim, RowStore as _, StoreError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use store_postgres::{Database, PostgresConfig, PostgresStore};
 use testkit::store_suite;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use uuid::Uuid;
 
 const TP: TopicPartition = TopicPartition::new(Topic::SacredMessages, 0);
 
@@ -94,34 +95,45 @@ fn a_pool_that_is_in_use_is_an_outage() {
     });
 }
 
+/// What a trigger of the test raises: a code, and the table and constraint that it names.
+const RAISE: &str = "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF coalesce(current_setting('test.rule', true), '') = '' THEN
+            RAISE EXCEPTION 'so it was said' USING ERRCODE = current_setting('test.code', true);
+        END IF;
+        RAISE EXCEPTION 'so it was said' USING ERRCODE = current_setting('test.code', true),
+            TABLE = TG_TABLE_NAME, CONSTRAINT = current_setting('test.rule', true); END $$;
+     CREATE TRIGGER fail BEFORE INSERT ON views_v1_contact FOR EACH ROW
+        WHEN (coalesce(current_setting('test.code', true), '') <> '') EXECUTE FUNCTION fail()";
+
+/// I7, S2: what speaks of data is refused, anything else is an outage, and neither leaves anything.
 #[test]
 fn sqlstates_are_sorted_and_a_refused_row_leaves_nothing() {
     let scratch = Scratch::migrated();
-    scratch.ask(
-        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-            RAISE EXCEPTION 'so it was said' USING ERRCODE = current_setting('test.code', true); END $$;
-         CREATE TRIGGER fail BEFORE INSERT ON views_v1_contact FOR EACH ROW
-            WHEN (coalesce(current_setting('test.code', true), '') <> '') EXECUTE FUNCTION fail()",
-    );
+    scratch.ask(RAISE);
     let codes = [
-        ("22003", None),
-        ("23514", None),
-        ("54000", None),
-        ("40P01", Some("waited for each other")),
-        ("40001", Some("another transaction was first")),
-        ("53100", Some("free some space")),
-        ("53300", Some("max_connections")),
-        ("25006", Some("only reads")),
-        ("57P01", Some("shutting down")),
-        ("42501", Some("GRANT sporelog_worker")),
-        ("42P01", Some("migrate up")),
-        ("XX000", Some("so it was said, SQLSTATE XX000")),
-        ("0A000", Some("so it was said")),
+        ("22003", "", None),
+        ("23514", "no_foes", None),
+        ("54000", "", None),
+        ("23514", "", Some("a partition is being attached")),
+        ("23502", "", Some("DROP NOT NULL")),
+        ("22P03", "", Some("migrate up")),
+        ("22021", "", Some("must be UTF8")),
+        ("40P01", "", Some("waited for each other")),
+        ("40001", "", Some("another transaction was first")),
+        ("53100", "", Some("free some space")),
+        ("53300", "", Some("max_connections")),
+        ("53400", "", Some("raise the setting")),
+        ("25006", "", Some("only reads")),
+        ("57P01", "", Some("shutting down")),
+        ("42501", "", Some("GRANT sporelog_worker")),
+        ("42P01", "", Some("migrate up")),
+        ("P0001", "", Some("take it away")),
+        ("XX000", "", Some("so it was said, SQLSTATE XX000")),
+        ("0A000", "", Some("so it was said")),
     ];
-    for (code, advice) in codes {
-        scratch.ask(&format!(
-            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET test.code = ''{code}''', current_database()); END $$"
-        ));
+    for (code, constraint, advice) in codes {
+        scratch.alter(&format!("SET test.code = '{code}'"));
+        scratch.alter(&format!("SET test.rule = '{constraint}'"));
         let mut store = scratch.store();
         let error = scratch.runtime.block_on(step(&mut store, &|| ())).unwrap_err();
         match advice {
@@ -130,16 +142,88 @@ fn sqlstates_are_sorted_and_a_refused_row_leaves_nothing() {
         }
         assert_eq!(scratch.runtime.block_on(next_offset(&mut store)), 0, "{code}");
     }
+}
+
+/// I7: real rows that no server takes, and a check that somebody put on a table of rows.
+#[test]
+fn rows_that_no_server_takes_are_refused() {
+    let scratch = Scratch::migrated();
+    let mut store = scratch.store();
+    let refused = |store: &mut PostgresStore, rows: &Deltas, text: &str| {
+        let error = scratch.put(store, &VIEWS, rows).unwrap_err();
+        assert!(matches!(&error, StoreError::Refused(said) if said.contains(text)), "{error:?}, not: {text}");
+    };
     let mut rows = one_more();
     let mut row = rows.row(&CONTACT, |key| {
         key.text("t").text("a").text("b");
     });
-    row.merge("interactions", Cell::Int(i64::MAX));
-    scratch.ask("DROP TRIGGER fail ON views_v1_contact");
-    let mut store = scratch.store();
+    row.merge("interactions", Cell::Int(i64::MAX - 1));
     scratch.put(&mut store, &VIEWS, &rows).unwrap();
-    let error = scratch.put(&mut store, &VIEWS, &rows).unwrap_err();
-    assert!(matches!(&error, StoreError::Refused(said) if said.contains("out of range")), "{error:?}");
+    refused(&mut store, &rows, "22003");
+    for (column, text, code) in [
+        ("content", "a\0b".to_owned(), "22021"),
+        ("metadata", "{\"a\":\"\\u0000\"}".to_owned(), "22P05"),
+        ("metadata", "{\"a\":".to_owned(), "22P02"),
+        ("metadata", "[".repeat(100_000), "54001"),
+    ] {
+        let mut rows = Deltas::new(VIEWS.tables);
+        let mut row = rows.row(&SPORE_VIEW, |key| {
+            key.text("t").uuid(Uuid::nil());
+        });
+        row.merge(column, Cell::Text(text));
+        refused(&mut store, &rows, code);
+    }
+    let long: String = (0..3_000_u32).map(|ix| char::from_u32(0x4e00 + ix * 7).unwrap()).collect();
+    let mut rows = Deltas::new(VIEWS.tables);
+    let mut row = rows.row(&CONTACT, |key| {
+        key.text("t").text("a").text(&long);
+    });
+    row.add("interactions", 1);
+    refused(&mut store, &rows, "54000");
+    scratch.ask("ALTER TABLE views_v1_contact ADD CONSTRAINT no_foes CHECK (peer_id <> 'foe')");
+    let mut rows = Deltas::new(VIEWS.tables);
+    let mut row = rows.row(&CONTACT, |key| {
+        key.text("t").text("a").text("foe");
+    });
+    row.add("interactions", 1);
+    refused(&mut store, &rows, "no_foes");
+}
+
+/// I7: what an operator did to a table of ours is no row's fault.
+#[test]
+fn what_was_changed_by_hand_is_an_outage() {
+    let scratch = Scratch::migrated();
+    let changes = [
+        (
+            "ALTER TABLE views_v1_contact ALTER relationship_type SET NOT NULL",
+            "ALTER TABLE views_v1_contact ALTER relationship_type DROP NOT NULL",
+            "DROP NOT NULL",
+        ),
+        (
+            "ALTER TABLE position ADD CONSTRAINT few CHECK (next_offset < 0) NOT VALID",
+            "ALTER TABLE position DROP CONSTRAINT few",
+            "few",
+        ),
+        (
+            "ALTER TABLE views_v1_contact RENAME interactions TO meetings",
+            "ALTER TABLE views_v1_contact RENAME meetings TO interactions",
+            "migrate up",
+        ),
+        (
+            "ALTER TABLE views_v1_contact DROP CONSTRAINT views_v1_contact_pkey",
+            "ALTER TABLE views_v1_contact ADD PRIMARY KEY (tenant, agent_id, peer_id)",
+            "migrate up",
+        ),
+    ];
+    for (applied, change) in (0..).zip(changes) {
+        let (done, undone, advice) = change;
+        scratch.ask(done);
+        let mut store = scratch.store();
+        told(&scratch.runtime.block_on(step(&mut store, &|| ())).unwrap_err(), advice);
+        scratch.ask(undone);
+        scratch.runtime.block_on(step(&mut store, &|| ())).unwrap();
+        assert_eq!(scratch.runtime.block_on(next_offset(&mut store)), applied + 1, "{done}");
+    }
 }
 
 /// I3: whatever the interleaving, every committed interaction is counted once.
@@ -234,7 +318,7 @@ fn a_commit_without_a_reply_is_unknown_and_the_position_tells() {
             assert!(matches!(error, StoreError::Unknown(_)), "{error:?}");
             mode.store(FORWARD, Ordering::SeqCst);
             // A claim waits for the lost transaction, whatever becomes of it.
-            direct.claim(&VIEWS, &[TP]).await.unwrap();
+            direct.claim(&VIEWS, &[Claim { tp: TP, log: store_suite::log() }]).await.unwrap();
             assert_eq!(next_offset(&mut store).await, committed, "{cut}");
         }
         put(&mut store, &VIEWS, &one_more()).await.unwrap();

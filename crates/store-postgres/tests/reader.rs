@@ -12,11 +12,14 @@ use domain::fold::views::VIEWS;
 use domain::tables::views::{AGENT_HISTORY, SPORE_VIEW};
 use domain::window::DAY_US;
 use domain::{Projection, Topic, TopicPartition};
-use pipeline::{Scan as _, StoredRow, scan};
+use pipeline::{
+    Advance, Claim, DeadRow, DedupSettings, Flush, ParkNote, Position, RowStore as _, Scan as _, StoredRow,
+    nothing_before_commit, scan,
+};
 use store_postgres::{Database, PostgresStore, Reader, migrate};
 use testkit::contract_suite::{self, Asked};
 use testkit::store_suite::{
-    logical,
+    self, logical,
     tables::{PARTS, SETS, SUITE},
 };
 use uuid::Uuid;
@@ -69,7 +72,7 @@ fn a_reader_shows_one_moment_in_key_order_with_parts_together() {
         assert_eq!(rows_of(&scratch, &mut reader, &SUITE, table), logical(&deltas, table));
     }
     let positions = scratch.runtime.block_on(reader.positions(&SUITE)).unwrap();
-    assert_eq!((positions.len(), positions[0].next_offset), (1, 1));
+    assert_eq!((positions.len(), positions[0].position.next_offset), (1, 1));
     let mut stored: Vec<StoredRow> = Vec::new();
     let mut keep = |row| {
         stored.push(row);
@@ -82,6 +85,63 @@ fn a_reader_shows_one_moment_in_key_order_with_parts_together() {
     let (old, mut now) = (digest(&mut reader), scratch.runtime.block_on(Reader::open(&scratch.config)).unwrap());
     assert_eq!(old.rows, 5);
     assert_ne!(digest(&mut now), old);
+}
+
+/// I2, I5, I7: who looks from outside sees the log of every position, what is parked, what is dead, and the rules.
+#[test]
+fn a_reader_shows_logs_parked_partitions_dead_records_and_rules() {
+    let scratch = Scratch::migrated();
+    let tp = |partition| TopicPartition::new(Topic::SacredMessages, partition);
+    let note = |offset| ParkNote { cause: "stalled".into(), offset, text: "it\0stands".into(), since_us: 9 };
+    let mut store = scratch.store();
+    scratch.put(&mut store, &VIEWS, &Deltas::new(VIEWS.tables)).unwrap();
+    scratch.runtime.block_on(async {
+        let wanted = DedupSettings { window_ms: 120_000, max_records: 9 };
+        assert_eq!(store.settings(&VIEWS, wanted).await.unwrap(), wanted);
+        store.note_parked(&VIEWS, tp(0), &note(1)).await.unwrap();
+        store.note_parked(&VIEWS, tp(7), &note(40)).await.unwrap();
+        let claimed = store.claim(&VIEWS, &[Claim { tp: tp(3), log: store_suite::log() }]).await.unwrap().remove(0);
+        let to = Position { epoch: claimed.epoch, next_offset: 2, ..Position::start(tp(3), 0) };
+        let dead = [0, 1].map(|offset| DeadRow {
+            tp: tp(3),
+            offset,
+            append_us: 5,
+            reason: "invalid: a\0b".into(),
+            value_hash: -1,
+            id_hash: (offset == 1).then_some(i64::MIN),
+        });
+        let flush = Flush {
+            projection: &VIEWS,
+            advances: &[Advance { from: None, to }],
+            sequences: &[],
+            dead: &dead,
+            rows: &Deltas::new(VIEWS.tables),
+            before_commit: &nothing_before_commit,
+        };
+        store.commit(&flush).await.unwrap();
+        let reader = Reader::open(&scratch.config).await.unwrap();
+        assert_eq!(reader.settings(&VIEWS).await.unwrap(), Some(wanted));
+        assert_eq!(reader.settings(&SUITE).await.unwrap(), None);
+        let positions = reader.positions(&VIEWS).await.unwrap();
+        let seen: Vec<_> = positions
+            .iter()
+            .map(|held| (held.position.tp.partition, held.position.next_offset, held.parked.is_some()))
+            .collect();
+        assert_eq!(seen, [(0, 1, true), (3, 2, false), (7, 40, true)]);
+        assert_eq!((&positions[0].log, &positions[1].log), (&store_suite::log(), &store_suite::log()));
+        assert_eq!(positions[2].parked.as_ref().unwrap().text, "it\u{fffd}stands");
+        let mut found = Vec::new();
+        let mut keep = |row| {
+            found.push(row);
+            Ok(())
+        };
+        reader.dead(&VIEWS, &mut keep).await.unwrap();
+        let expected = dead.map(|row| DeadRow { reason: "invalid: a\u{fffd}b".into(), ..row });
+        assert_eq!(found, expected);
+    });
+    let parked =
+        "SELECT partition, parked_cause, parked_offset FROM freshness WHERE parked_cause IS NOT NULL ORDER BY 1";
+    assert_eq!(scratch.ask(parked), ["0 stalled 1", "7 stalled 40"]);
 }
 
 fn history(times: &[i64]) -> Deltas {

@@ -11,7 +11,7 @@ use scylla::errors::{
 /// | what happened | the worker |
 /// |---|---|
 /// | node down, connection cut, timeout, overload, too few copies alive | backs off and tries again |
-/// | keyspace or table missing, no permission, wrong password | the same, with what to do |
+/// | keyspace or table missing or not agreed upon, no permission, wrong password, a guardrail | the same, with what to do |
 /// | a value or a row that is too large, a value that does not fit its column | folds the batch again in halves |
 ///
 /// Whatever else a node calls invalid is taken for a difference of schema, not for bad data: an outage must never turn
@@ -81,32 +81,69 @@ pub(crate) fn connect_error(nodes: &[String], error: &NewSessionError) -> StoreE
     StoreError::Unavailable(format!("no connection to {}: {text}{what_to_do}", nodes.join(", ")))
 }
 
-/// Whether the nodes refuse what is written for its size. They have no error code for it.
+/// Whether the nodes refuse what is written for its size: a key above 64 KiB, a mutation above half a commit log segment,
+/// a value above a guardrail. They have no error code for it.
 fn is_too_large(kind: &DbError, text: &str) -> bool {
-    const SIGNS: [&str; 7] = [
-        "oversized",
-        "too large",
-        "too big",
-        "too long",
-        "longer than maximum",
-        "exceeds maximum",
-        "exceeds the maximum",
+    /// Said of a row or a request, by either kind of node.
+    const OF_DATA: [&str; 9] = [
+        "oversized mutation",
+        "too large for the maximum size",
+        "batch too large",
+        "longer than maximum of",
+        "key size too large",
+        "key length of",
+        "request size too large",
+        "request is too big",
+        "frame size exceeds",
     ];
-    let invalid = matches!(kind, DbError::Invalid | DbError::ProtocolError | DbError::ServerError);
+    /// A guardrail of a value's size; others speak of disks, tables, consistency.
+    const GUARDRAILS: [&str; 2] = ["_value_size violated", "guardrail column_value_size"];
     let text = text.to_ascii_lowercase();
-    invalid && SIGNS.iter().any(|sign| text.contains(sign))
+    match kind {
+        DbError::Invalid | DbError::ProtocolError | DbError::ServerError => {
+            OF_DATA.iter().chain(&GUARDRAILS).any(|sign| text.contains(sign))
+        }
+        _ => false,
+    }
 }
 
+/// What happened, and what an operator can do about it.
 fn advice(kind: &DbError, text: &str) -> String {
+    let lower = text.to_ascii_lowercase();
     match kind {
+        DbError::Invalid if lower.contains("guardrail") => {
+            format!("a guardrail of the nodes refuses it ({text}): make room, or raise the guardrail that it names")
+        }
+        DbError::Invalid if lower.contains("timestamp") => {
+            format!("the nodes refuse the time of a write ({text}): set their clocks; write times come from events")
+        }
         DbError::Invalid => {
             format!("the nodes do not have the schema that this version expects ({text}): run `sporelog migrate up`")
+        }
+        DbError::SyntaxError | DbError::ConfigError => {
+            format!(
+                "the nodes do not take a statement of this version ({text}): use Cassandra 4 or ScyllaDB 5, or newer"
+            )
         }
         DbError::Unauthorized => {
             format!("this user may not do that ({text}): grant it SELECT and MODIFY on the keyspace")
         }
         DbError::AuthenticationError => {
             format!("the nodes refuse the user ({text}): give scylla.user and scylla.password of one that may log in")
+        }
+        DbError::Unavailable { required, alive, .. } => {
+            format!("{alive} copies are alive, and {required} must answer ({text}): start the nodes that are down")
+        }
+        DbError::Overloaded | DbError::RateLimitReached { .. } => {
+            format!("the nodes have too much to do ({text}): lower scylla.max_in_flight_statements, or add nodes")
+        }
+        DbError::IsBootstrapping => format!("a node is starting ({text})"),
+        DbError::TruncateError => format!("a table is being truncated ({text})"),
+        DbError::WriteFailure { .. } | DbError::ReadFailure { .. } => {
+            format!("a node failed at it ({kind}: {text}): look at the nodes' logs")
+        }
+        DbError::ServerError if lower.contains("schema") => {
+            format!("the nodes do not agree on the schema ({text}): wait, or look at `nodetool describecluster`")
         }
         _ => format!("{kind} ({text})"),
     }
@@ -163,15 +200,47 @@ mod tests {
         }
     }
 
+    /// I7: what waiting or an operator mends is no refusal, however much it sounds like one.
+    #[test]
+    fn what_sounds_like_size_and_is_not_of_a_row_is_waited_for() {
+        let cases = [
+            (DbError::ServerError, "the operation took too long", "too long"),
+            (DbError::ServerError, "java.lang.OutOfMemoryError: too big a heap", "heap"),
+            (DbError::Overloaded, "request queue too large", "max_in_flight_statements"),
+            (DbError::Invalid, "Guardrail data_disk_usage violated: disk usage exceeds failure threshold", "make room"),
+            (DbError::Invalid, "Cannot provide a timestamp more than 3 days into the future", "set their clocks"),
+            (DbError::Invalid, "Undefined column name resonance", "sporelog migrate up"),
+            (DbError::Invalid, "Expected 8 or 0 byte long (4)", "sporelog migrate up"),
+            (DbError::TruncateError, "Cannot achieve consistency", "truncated"),
+            (DbError::IsBootstrapping, "bootstrapping", "starting"),
+            (DbError::ServerError, "schema agreement not reached", "describecluster"),
+            (DbError::ConfigError, "keyspace is read-only", "Cassandra 4"),
+        ];
+        for (kind, text, advice) in cases {
+            let error = answered(kind, text);
+            let StoreError::Unavailable(said) = &error else { panic!("{error}") };
+            assert!(said.contains(text) && said.contains(advice), "{said}");
+        }
+        let few = DbError::Unavailable { consistency: Consistency::LocalQuorum, required: 2, alive: 1 };
+        assert!(answered(few, "").to_string().contains("1 copies are alive, and 2 must answer"));
+    }
+
     #[test]
     fn what_is_too_large_is_refused() {
-        let texts = [
-            "Key length of 70004 is longer than maximum of 65535",
-            "Rejected an oversized mutation (15000368/4194304) for keyspace: k",
-            "Batch too large",
+        let cases = [
+            (DbError::Invalid, "Key length of 70004 is longer than maximum of 65535"),
+            (DbError::Invalid, "Rejected an oversized mutation (15000368/4194304) for keyspace: k"),
+            (DbError::ServerError, "Encountered an oversized mutation (33/16) for keyspace: k"),
+            (DbError::ServerError, "Mutation of 17000000 bytes is too large for the maximum size of 16777216"),
+            (DbError::Invalid, "Batch too large"),
+            (DbError::Invalid, "Request is too big: length 17000171 exceeds maximum allowed length 16777216."),
+            (DbError::Invalid, "Key size too large: 70000 > 65535"),
+            (DbError::Invalid, "request size too large (want 200000000, max 100000000)"),
+            (DbError::Invalid, "Guardrail column_value_size violated: Value of column 'content' has size 5MiB"),
+            (DbError::Invalid, "Guardrail column_text_and_varchar_value_size violated: Value of column content"),
         ];
-        for text in texts {
-            assert!(matches!(answered(DbError::Invalid, text), StoreError::Refused(_)), "{text}");
+        for (kind, text) in cases {
+            assert!(matches!(answered(kind, text), StoreError::Refused(_)), "{text}");
         }
     }
 }

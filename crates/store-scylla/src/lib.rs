@@ -22,6 +22,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `config`, `tls` | where the nodes are, and what may be in flight |
+//! | `check` | settings of the nodes that change what is stored |
 //! | `session` | connecting |
 //! | `migrate` | keyspace and tables, up and down |
 //! | `schema` | physical names, primary keys and DDL from declarations |
@@ -33,6 +34,7 @@
 //! | `store` | the ports |
 //! | `query` | operators' questions |
 
+mod check;
 mod config;
 mod error;
 mod limits;

@@ -5,6 +5,7 @@
 //! mended by the next run, and two that migrate at the same time do the same. Each change of the schema is agreed upon
 //! by all nodes before the next one.
 
+use crate::check::check;
 use crate::config::ScyllaConfig;
 use crate::error::request_error;
 use crate::session::connect;
@@ -30,6 +31,8 @@ pub async fn up(config: &ScyllaConfig) -> Result<Vec<&'static str>, StoreError> 
     let session = connect(&patient(config)).await?;
     let (keyspace, replication) = (&config.keyspace, config.replication.cql());
     run(&session, &format!("CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = {replication}")).await?;
+    // It may be there already, made by somebody else or with other settings.
+    check(&session, config, &prefix(RECORDS.name, RECORDS.version)).await?;
     let record = "number int PRIMARY KEY, name text, checksum text";
     let comment = "The migrations that were applied: number, file, and the hash of its text.";
     run(
@@ -134,7 +137,8 @@ async fn applied(session: &Session, keyspace: &str) -> Result<BTreeMap<i32, Stri
     Ok(held)
 }
 
-async fn rows<R>(
+/// The rows of an answer that is small.
+pub(crate) async fn rows<R>(
     session: &Session,
     select: &str,
     values: impl scylla::serialize::row::SerializeRow,

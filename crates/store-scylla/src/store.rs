@@ -1,5 +1,6 @@
 //! The store behind the ports.
 
+use crate::check::check;
 use crate::config::ScyllaConfig;
 use crate::error::{prepare_error, request_error};
 use crate::limits::{InFlight, Limits};
@@ -151,6 +152,8 @@ impl ScyllaStore {
 
 impl RecordStore for ScyllaStore {
     async fn check(&mut self, projection: &Projection) -> Result<(), StoreError> {
+        let prefix = prefix(projection.name, projection.version);
+        check(self.session().await?, &self.config, &prefix).await?;
         for table in projection.tables {
             self.prepared((projection.name, projection.version), table).await?;
         }

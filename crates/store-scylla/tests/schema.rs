@@ -7,6 +7,7 @@ mod support;
 use domain::fold::records::RECORDS;
 use domain::table::{KeyType, Type};
 use pipeline::{RecordStore, StoreError};
+use scylla::client::session_builder::SessionBuilder;
 use store_scylla::{Answer, ScyllaConfig, ScyllaStore, layout, migrate, physical_name, query_text};
 use support::{Keyspace, config, events, on_keyspace, runtime};
 
@@ -136,4 +137,53 @@ fn questions_are_answered_and_nothing_but_questions() {
         let unknown = query_text(&config, "SELECT * FROM nowhere", 1).await;
         assert!(unknown.is_err_and(|error| error.to_string().contains("nowhere")));
     });
+}
+
+/// Runs a statement as an operator would.
+async fn change(config: &ScyllaConfig, cql: &str) {
+    let session = SessionBuilder::new().known_nodes(&config.nodes).build().await.unwrap();
+    session.query_unpaged(cql, ()).await.unwrap();
+}
+
+/// I7: settings that lose rows stop migrations and workers, and say which statement mends them.
+#[test]
+fn settings_that_lose_rows_are_outages_until_they_are_mended() {
+    on_keyspace(|config| async move {
+        let keyspace = config.keyspace.clone();
+        let mut store = ScyllaStore::new(config.clone());
+        store.check(&RECORDS).await.unwrap();
+        let table = format!("{keyspace}.{}", physical_name(&RECORDS, RECORDS.tables[0]));
+        let cases = [
+            (
+                format!("ALTER KEYSPACE {keyspace} WITH durable_writes = false"),
+                format!("ALTER KEYSPACE {keyspace} WITH durable_writes = true"),
+                "durable_writes = true",
+            ),
+            (
+                format!("ALTER TABLE {table} WITH default_time_to_live = 60"),
+                format!("ALTER TABLE {table} WITH default_time_to_live = 0"),
+                "default_time_to_live = 0",
+            ),
+        ];
+        for (done, undone, remedy) in cases {
+            change(&config, &done).await;
+            for outcome in [store.check(&RECORDS).await, migrate::up(&config).await.map(drop)] {
+                let text = outcome.unwrap_err().to_string();
+                assert!(text.contains("unavailable") && text.contains(remedy), "{text}");
+            }
+            change(&config, &undone).await;
+            store.check(&RECORDS).await.unwrap();
+        }
+        let three = ScyllaConfig { replication: store_scylla::Replication::Simple(3), ..config };
+        let text = ScyllaStore::new(three).check(&RECORDS).await.unwrap_err().to_string();
+        assert!(text.contains("keeps 1 copies of a row") && text.contains("ALTER KEYSPACE"), "{text}");
+    });
+}
+
+#[test]
+fn a_keyspace_that_is_missing_is_an_outage_that_says_what_to_do() {
+    let keyspace = Keyspace(config());
+    let checked = runtime().block_on(ScyllaStore::new(keyspace.0.clone()).check(&RECORDS));
+    let text = checked.unwrap_err().to_string();
+    assert!(text.contains("there is no keyspace") && text.contains("sporelog migrate up"), "{text}");
 }

@@ -12,7 +12,11 @@ use domain::delta::{Deltas, TableDelta};
 use domain::table::Table;
 use domain::{Projection, TopicPartition};
 use log_kafka::{KafkaPublisher, KafkaSource};
-use pipeline::{Claimed, Flush, Position, RecordStore, RowStore, StoreError, SystemClock, WorkerOptions};
+use pipeline::{
+    Claim, Claimed, DedupSettings, Flush, ParkNote, Position, RecordStore, RowStore, Silent, StoreError,
+    StoredSequence, SystemClock, WorkerOptions,
+};
+use std::ops::Range;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -89,16 +93,38 @@ pub fn flat(delta: &TableDelta) -> Vec<Cell> {
 }
 
 impl RowStore for Taker {
-    async fn claim(&mut self, _: &Projection, tps: &[TopicPartition]) -> Result<Vec<Claimed>, StoreError> {
-        Ok(tps.iter().map(|tp| Claimed { tp: *tp, epoch: 1, position: None }).collect())
+    async fn settings(&mut self, _: &Projection, wanted: DedupSettings) -> Result<DedupSettings, StoreError> {
+        Ok(wanted)
+    }
+
+    async fn claim(&mut self, _: &Projection, claims: &[Claim]) -> Result<Vec<Claimed>, StoreError> {
+        let claim = |claim: &Claim| Claimed { tp: claim.tp, epoch: 1, position: None, log: claim.log.clone() };
+        Ok(claims.iter().map(claim).collect())
+    }
+
+    async fn note_parked(&mut self, _: &Projection, tp: TopicPartition, note: &ParkNote) -> Result<(), StoreError> {
+        panic!("{tp} is parked: {}", note.text);
     }
 
     async fn positions(&mut self, _: &Projection, _: &[TopicPartition]) -> Result<Vec<Position>, StoreError> {
         Ok(Vec::new())
     }
 
-    async fn marks(&mut self, _: &Projection, _: TopicPartition, of: &[&str]) -> Result<Vec<Option<i64>>, StoreError> {
-        Ok(vec![None; of.len()])
+    async fn sequences(
+        &mut self,
+        _: &Projection,
+        _: TopicPartition,
+        producers: &[(&str, &str)],
+    ) -> Result<Vec<Option<StoredSequence>>, StoreError> {
+        Ok(vec![None; producers.len()])
+    }
+
+    async fn forget_producers(&mut self, _: &Projection, _: TopicPartition, _: Silent) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn dead(&mut self, _: &Projection, _: TopicPartition, _: Range<i64>) -> Result<Vec<i64>, StoreError> {
+        Ok(Vec::new())
     }
 
     async fn load(
@@ -117,7 +143,7 @@ impl RowStore for Taker {
             (tp.topic.name().to_owned(), i64::from(tp.partition), advance.to.next_offset)
         };
         self.take(flush.rows, flush.advances.iter().map(offset).collect());
-        Ok(())
+        (flush.before_commit)().await.map_err(|_| StoreError::Aborted)
     }
 }
 

@@ -4,7 +4,7 @@
 use crate::child::Spec;
 use crate::measure::{Measured, Meter, Point, memory_mib};
 use domain::TopicPartition;
-use pipeline::{Committed, GroupOffset, LogError, LogRange, Observer, Polled, Source};
+use pipeline::{Committed, GroupOffset, LogError, LogIdentity, LogRange, Observer, Polled, Source};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
@@ -91,6 +91,10 @@ impl<S: Source> Source for Marked<S> {
         self.0.next(wait).await
     }
 
+    async fn identity(&mut self, tp: TopicPartition) -> Result<LogIdentity, LogError> {
+        self.0.identity(tp).await
+    }
+
     async fn range(&mut self, tp: TopicPartition) -> Result<LogRange, LogError> {
         self.0.range(tp).await
     }
@@ -102,6 +106,10 @@ impl<S: Source> Source for Marked<S> {
     async fn seek(&mut self, tp: TopicPartition, offset: i64) -> Result<(), LogError> {
         self.1.begin();
         self.0.seek(tp, offset).await
+    }
+
+    fn halt(&mut self, tp: TopicPartition) {
+        self.0.halt(tp);
     }
 
     async fn assignment(&mut self) -> Result<Vec<TopicPartition>, LogError> {

@@ -16,7 +16,7 @@ use domain::event::{Event, EventKind};
 use domain::fold::{records::RECORDS, series::SERIES, views::VIEWS};
 use domain::{Projection, TopicPartition};
 use gungraun::{Callgrind, EventKind as Counted, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group};
-use pipeline::admission::Admission;
+use pipeline::dedup::Dedup;
 use pipeline::folder::{Folder, Tally};
 use pipeline::row_cache::RowCache;
 use pipeline::{Page, Position, WorkerOptions};
@@ -122,7 +122,6 @@ fn fold_series((events, _): (&'static [Event<'static>], Encoder)) -> Deltas {
 fn folder() -> (Folder, Vec<Page>, Tally) {
     let schemas = values().schemas;
     let options = WorkerOptions::default();
-    let admission = Admission::new(options.horizon_us(), options.horizon_max_entries, options.max_marks);
     let (mut pages, mut tally) = (Vec::<Page>::new(), Tally::default());
     for record in input::Input::new(schemas.clone(), COUNT).records {
         let tp = TopicPartition::new(record.topic, 0);
@@ -135,7 +134,10 @@ fn folder() -> (Folder, Vec<Page>, Tally) {
         pages[at].push(offset, appended_us, &record.key, &record.value, &[]);
         tally.positions.entry(tp).or_insert(Position::start(tp, 0));
     }
-    (Folder::new(&SERIES, schemas.into(), Some(admission), true), pages, tally)
+    let mut folder = Folder::new(&SERIES, schemas.into(), Some(Dedup::new(options.dedup())), &options);
+    // Records are placed and looked at, as on a log.
+    tally.positions.keys().for_each(|tp| folder.set_partitions(tp.topic, 1));
+    (folder, pages, tally)
 }
 
 // All that a worker does with a record between the log and the store: decode, validity, duplicates, fold, account.

@@ -9,7 +9,7 @@ use integration_tests::wait::pause;
 use integration_tests::workload::Workload;
 use integration_tests::{Digests, Sporelog, run_async};
 use log_kafka::KafkaPublisher;
-use pipeline::{LogError, OutRecord, Publisher as _};
+use pipeline::{LogError, OutRecord, Publisher as _, Unpublished};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -169,8 +169,10 @@ async fn publish(mut publisher: KafkaPublisher, records: Vec<OutRecord>) {
     for batch in records.chunks(20) {
         loop {
             match publisher.publish(batch.to_vec()).await {
-                Ok(()) => break,
-                Err(LogError::Unavailable(_)) => tokio::time::sleep(Duration::from_millis(100)).await,
+                Ok(_) => break,
+                Err(Unpublished { error: LogError::Unavailable(_), .. }) => {
+                    tokio::time::sleep(Duration::from_millis(100)).await
+                }
                 Err(error) => panic!("{error}"),
             }
         }

@@ -149,13 +149,12 @@ impl Stage {
     /// Where a projection stands, by its own store's account: ingest's lies in the log.
     pub fn positions(&self, projection: &Projection) -> Vec<Position> {
         if projection.name != "records" {
-            return self.store.reader().unwrap().positions(projection).unwrap();
+            let held = self.store.reader().unwrap().positions(projection).unwrap();
+            return held.into_iter().map(|held| held.position).collect();
         }
         let offsets =
             LogView::open(self.dir.path()).unwrap().committed(projection.name, &self.partitions(projection)).unwrap();
-        let position =
-            |offset: &pipeline::GroupOffset| Position::from_metadata(offset.tp, offset.next_offset, &offset.metadata);
-        offsets.iter().map(|offset| position(offset).unwrap()).collect()
+        offsets.iter().map(|offset| pipeline::GroupPosition::from_offset(offset).unwrap().position).collect()
     }
 
     fn caught_up(&self, projection: &Projection) -> bool {
@@ -196,6 +195,13 @@ impl Stage {
     pub fn epoch_bumps(&self) -> i64 {
         let connection = embedded::store::open_read_only(&self.dir.path().join(STORE_FILE)).unwrap();
         connection.query_row("SELECT sum(epoch - 1) FROM position", [], |row| row.get(0)).unwrap()
+    }
+
+    /// How often the partition that was claimed least was claimed.
+    pub fn lowest_epoch(&self, projection: &Projection) -> i64 {
+        let connection = embedded::store::open_read_only(&self.dir.path().join(STORE_FILE)).unwrap();
+        let lowest = "SELECT min(epoch) FROM position WHERE projection = ?1";
+        connection.query_row(lowest, [projection.name], |row| row.get(0)).unwrap()
     }
 
     /// Deletes the store's file, as a user may, and opens a new one.

@@ -32,7 +32,7 @@ struct Cli {
 enum Verb {
     /// Fetch packages that are not here yet
     Fetch {
-        /// Which: kafka, cassandra, postgres, registry, redis, kcat [default: all]
+        /// Which: kafka, cassandra, postgres, registry, redis, kcat, timescale, patchelf [default: all that are offered]
         #[arg(value_parser = package)]
         packages: Vec<Package>,
     },
@@ -102,7 +102,8 @@ fn main() -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     match Cli::parse().verb {
         Verb::Fetch { packages } => {
-            let all = if packages.is_empty() { Package::ALL.to_vec() } else { packages };
+            let offered = Package::ALL.into_iter().filter(|package| package.is_offered());
+            let all = if packages.is_empty() { offered.collect() } else { packages };
             for package in all {
                 println!("{}: {}", package.title(), fetch(package)?.display());
             }

