@@ -6,6 +6,7 @@ use domain::event::EventKind;
 use serde_avro_fast::Schema;
 
 use crate::SchemaError;
+use crate::resolve::{Reader, Resolved, Unresolved, plain_text};
 use crate::shape::Shape;
 
 /// A schema of this build, as text.
@@ -64,18 +65,42 @@ pub(crate) struct WriterSchema {
     pub(crate) kind: EventKind,
     pub(crate) schema: Schema,
     pub(crate) fingerprint: u64,
+    /// How its bytes become an event of ours.
+    pub(crate) resolved: Resolved,
     /// Of this build's current schema, whose fields lie as those of our structs do.
     pub(crate) shape: Option<Shape>,
 }
 
 impl WriterSchema {
     pub(crate) fn parse(kind: EventKind, text: &str) -> Result<Self, SchemaError> {
-        let schema: Schema = text.parse().map_err(|error: serde_avro_fast::schema::SchemaError| {
-            SchemaError::Invalid { name: kind.name().to_owned(), detail: error.to_string() }
-        })?;
+        let invalid = |detail: String| SchemaError::Invalid { name: kind.name().to_owned(), detail };
+        let schema: Schema = plain_text(text)
+            .map_err(invalid)?
+            .parse()
+            .map_err(|error: serde_avro_fast::schema::SchemaError| invalid(error.to_string()))?;
         let fingerprint = u64::from_le_bytes(*schema.rabin_fingerprint());
-        Ok(Self { kind, schema, fingerprint, shape: None })
+        let resolved = Resolved::new(reader(kind)?, text).map_err(|error| match error {
+            Unresolved::Invalid(detail) => invalid(detail),
+            Unresolved::Mismatch(mismatch) => {
+                SchemaError::Mismatch { event: kind.name().to_owned(), detail: mismatch.to_string() }
+            }
+        })?;
+        Ok(Self { kind, schema, fingerprint, resolved, shape: None })
     }
+
+    /// A hash of what decides how its bytes are read and what they mean: unlike a fingerprint, logical types count.
+    pub(crate) fn identity(&self) -> u64 {
+        self.resolved.identity
+    }
+}
+
+static READERS: LazyLock<Vec<Result<Reader, String>>> =
+    LazyLock::new(|| SOURCES.iter().map(|source| Reader::parse(source.current)).collect());
+
+/// This build's schema of a kind, to lay others beside.
+fn reader(kind: EventKind) -> Result<&'static Reader, SchemaError> {
+    let invalid = |detail: &String| SchemaError::Invalid { name: kind.name().to_owned(), detail: detail.clone() };
+    READERS[kind as usize].as_ref().map_err(invalid)
 }
 
 /// The parsed schemas of this build.

@@ -9,6 +9,28 @@ pub enum DecodeError {
     /// The value is empty.
     #[error("the value is empty")]
     Empty,
+    /// The value has another serialiser's framing, which cannot be decoded without doubt.
+    #[error("the value is {framing}; {remedy}")]
+    Framing {
+        /// The framing.
+        framing: &'static str,
+        /// What to do at the producer.
+        remedy: &'static str,
+    },
+    /// A kind of our namespace that this build does not know: to be ignored and counted apart, never dead (I7).
+    #[error("{name} is a kind of event that this build does not know: a newer build reads it")]
+    UnknownKind {
+        /// The full name of the schema's record.
+        name: String,
+    },
+    /// What the registry holds under that id is no schema that we can read.
+    #[error("schema id {id} cannot be read: {detail}")]
+    Schema {
+        /// The registry's id.
+        id: u32,
+        /// Why not, and what to do.
+        detail: String,
+    },
     /// The value starts with neither frame's magic.
     #[error("unknown magic byte {byte:#04x}: neither Confluent's 0x00 nor Avro's 0xc3 0x01")]
     WrongMagic {
@@ -36,7 +58,10 @@ pub enum DecodeError {
         fingerprint: u64,
     },
     /// The value is larger than the limit.
-    #[error("the value has {len} bytes, more than {max}")]
+    #[error(
+        "the value has {len} bytes, more than the {max} that this process reads: set log.max_record_bytes to at least its \
+         size (up to 67108864), restart, and re-drive the record"
+    )]
     Oversize {
         /// Its length, bytes.
         len: usize,
@@ -44,7 +69,7 @@ pub enum DecodeError {
         max: usize,
     },
     /// Bytes follow the datum.
-    #[error("{bytes} bytes follow the datum")]
+    #[error("{bytes} bytes follow the datum: its schema is not the one that it was written with, or it was damaged")]
     Trailing {
         /// Their number.
         bytes: usize,
@@ -54,9 +79,18 @@ pub enum DecodeError {
     Malformed {
         /// The event that the schema describes.
         event: EventKind,
-        /// What the decoder met.
+        /// The path of the field, and what the decoder met there.
         detail: String,
     },
+}
+
+impl DecodeError {
+    /// Whether the datum does not fit the schema that it names: damage, or an id that the registry gave away again (then
+    /// [`crate::Schemas::confirm`] tells).
+    #[must_use]
+    pub const fn is_misfit(&self) -> bool {
+        matches!(self, DecodeError::Malformed { .. } | DecodeError::Trailing { .. })
+    }
 }
 
 /// Why an event could not be encoded.
@@ -81,21 +115,31 @@ pub enum SchemaError {
         detail: String,
     },
     /// It describes no event of ours.
-    #[error("schema {name} is none of our events")]
+    #[error(
+        "schema {name} is none of our events: its record must have the name of one, such as io.sporelog.SporeCreated"
+    )]
     UnknownEvent {
         /// The record's name.
         name: String,
     },
+    /// A field of it cannot be read as ours.
+    #[error("{event}.{detail}")]
+    Mismatch {
+        /// The event.
+        event: String,
+        /// The path of the field, both types, and what to do.
+        detail: String,
+    },
     /// A registry's id has another schema now: registries never do that.
     #[error(
-        "schema id {id} was {known} and is now another schema: the registry was replaced or rebuilt; restore it from its \
-         backup, since records in the log name their schemas by its ids, then restart"
+        "the registry gives another schema under id {id} than before, when it was {known}: it was replaced or rebuilt; \
+         restore it from its backup, since records in the log name their schemas by its ids, then restart"
     )]
     IdReused {
         /// The id.
         id: u32,
-        /// The event whose schema it was.
-        known: EventKind,
+        /// What it was: an event's name.
+        known: String,
     },
     /// More ids than are kept.
     #[error("schema id {id} is one too many: {max} are kept; look for a producer that registers a schema per record")]

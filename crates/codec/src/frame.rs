@@ -4,8 +4,10 @@
 //! |---|---|
 //! | Confluent | `00`, schema id (4 bytes, big-endian), datum |
 //! | Avro single-object encoding | `C3 01`, CRC-64-AVRO of the schema's parsing canonical form (8 bytes, little-endian), datum |
+//! | none, the id in a header | the datum alone: see [`crate::foreign`] |
 //!
-//! The second is our fingerprint header: it needs no registry.
+//! The second is our fingerprint header: it needs no registry. What other serialisers write is told by name in the error
+//! ([`crate::foreign`]), with what to set at the producer.
 
 use crate::DecodeError;
 
@@ -42,7 +44,7 @@ impl Header {
 /// Splits a record's value into header and datum.
 ///
 /// # Errors
-/// `Empty`, `WrongMagic` or `Truncated`.
+/// `Empty`, `WrongMagic`, `Truncated`, or `Framing` where it is another serialiser's.
 pub fn parse(value: &[u8]) -> Result<(Header, &[u8]), DecodeError> {
     let truncated = |needed| DecodeError::Truncated { len: value.len(), needed };
     match value {
@@ -56,7 +58,10 @@ pub fn parse(value: &[u8]) -> Result<(Header, &[u8]), DecodeError> {
             Ok((Header::Fingerprint(u64::from_le_bytes(*fingerprint)), datum))
         }
         [0xC3] => Err(truncated(SINGLE_OBJECT_LEN)),
-        [0xC3, byte, ..] | [byte, ..] => Err(DecodeError::WrongMagic { byte: *byte }),
+        [first, rest @ ..] => Err(crate::foreign::in_value(value).unwrap_or_else(|| {
+            let byte = if *first == 0xC3 { rest.first().copied().unwrap_or(*first) } else { *first };
+            DecodeError::WrongMagic { byte }
+        })),
     }
 }
 

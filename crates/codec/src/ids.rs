@@ -16,18 +16,44 @@ const MAX_IDS: usize = 4_096;
 /// Twice as many slots as ids, so that probes stay short; a power of two.
 const SLOTS: usize = MAX_IDS * 2;
 
-/// A schema under a registry's id: one of this build, or one that is newer than this build.
+/// What stands under a registry's id.
 #[derive(Debug)]
 pub(crate) enum Registered {
+    /// A schema of this build.
     Ours(&'static WriterSchema),
-    Foreign(WriterSchema),
+    /// Another one of the same event: newer, or a foreign producer's.
+    Foreign(Box<WriterSchema>),
+    /// A kind of our namespace that this build does not know.
+    UnknownKind { name: String, identity: u64 },
+    /// No schema that we can read: remembered, so that each further record of it is answered at once.
+    Unreadable { error: SchemaError, identity: u64 },
 }
 
 impl Registered {
-    fn schema(&self) -> &WriterSchema {
+    /// Of the text that the registry gave: an id that has another one was given away again.
+    fn identity(&self) -> u64 {
         match self {
-            Registered::Ours(schema) => schema,
-            Registered::Foreign(schema) => schema,
+            Registered::Ours(schema) => schema.identity(),
+            Registered::Foreign(schema) => schema.identity(),
+            Registered::UnknownKind { identity, .. } | Registered::Unreadable { identity, .. } => *identity,
+        }
+    }
+
+    /// The schema to decode with.
+    pub(crate) fn schema(&self) -> Option<&WriterSchema> {
+        match self {
+            Registered::Ours(schema) => Some(schema),
+            Registered::Foreign(schema) => Some(schema),
+            Registered::UnknownKind { .. } | Registered::Unreadable { .. } => None,
+        }
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Registered::Ours(schema) => schema.kind.to_string(),
+            Registered::Foreign(schema) => schema.kind.to_string(),
+            Registered::UnknownKind { name, .. } => name.clone(),
+            Registered::Unreadable { .. } => "a schema that cannot be read".to_owned(),
         }
     }
 }
@@ -58,13 +84,13 @@ impl Default for Ids {
 }
 
 impl Ids {
-    /// The schema under the id.
-    pub(crate) fn get(&self, id: u32) -> Option<&WriterSchema> {
+    /// What is known under the id.
+    pub(crate) fn get(&self, id: u32) -> Option<&Registered> {
         let mut at = slot(id);
         loop {
             let entry = self.slots[at].get()?;
             if entry.id == id {
-                return Some(entry.registered.schema());
+                return Some(&entry.registered);
             }
             at = (at + 1) % SLOTS;
         }
@@ -78,27 +104,29 @@ impl Ids {
 
     /// Adds a schema; `is_current` where it is its kind's current one.
     pub(crate) fn learn(&self, id: u32, registered: Registered, is_current: bool) -> Result<(), SchemaError> {
-        let (kind, fingerprint) = (registered.schema().kind, registered.schema().fingerprint);
-        if !self.knows(id, kind, fingerprint)? {
+        let identity = registered.identity();
+        let kind = registered.schema().map(|schema| schema.kind);
+        if !self.knows(id, identity)? {
             if self.len.fetch_add(1, Ordering::Relaxed) >= MAX_IDS {
                 self.len.fetch_sub(1, Ordering::Relaxed);
                 return Err(SchemaError::TooManyIds { id, max: MAX_IDS });
             }
             self.insert(Box::new(Entry { id, registered }));
             // Where two learned it at once with different schemas, the later one is told.
-            self.knows(id, kind, fingerprint)?;
+            self.knows(id, identity)?;
         }
-        if is_current {
+        if let Some(kind) = kind.filter(|_| is_current) {
             self.current[kind as usize].fetch_max(u64::from(id) + 1, Ordering::AcqRel);
         }
         Ok(())
     }
 
-    fn knows(&self, id: u32, kind: EventKind, fingerprint: u64) -> Result<bool, SchemaError> {
+    /// Whether the id is known, with this schema.
+    pub(crate) fn knows(&self, id: u32, identity: u64) -> Result<bool, SchemaError> {
         match self.get(id) {
             None => Ok(false),
-            Some(known) if known.kind == kind && known.fingerprint == fingerprint => Ok(true),
-            Some(known) => Err(SchemaError::IdReused { id, known: known.kind }),
+            Some(known) if known.identity() == identity => Ok(true),
+            Some(known) => Err(SchemaError::IdReused { id, known: known.name() }),
         }
     }
 
@@ -134,14 +162,18 @@ mod tests {
         Registered::Ours(embedded().unwrap().current(kind))
     }
 
+    fn kind_of(ids: &Ids, id: u32) -> Option<EventKind> {
+        ids.get(id)?.schema().map(|schema| schema.kind)
+    }
+
     #[test]
     fn ids_that_share_a_slot_are_told_apart() {
         let ids = Ids::default();
         let far = 7 + SLOTS as u32;
         ids.learn(7, ours(EventKind::Blessed), true).unwrap();
         ids.learn(far, ours(EventKind::LoopOpened), true).unwrap();
-        assert_eq!(ids.get(7).map(|schema| schema.kind), Some(EventKind::Blessed));
-        assert_eq!(ids.get(far).map(|schema| schema.kind), Some(EventKind::LoopOpened));
+        assert_eq!(kind_of(&ids, 7), Some(EventKind::Blessed));
+        assert_eq!(kind_of(&ids, far), Some(EventKind::LoopOpened));
         assert!(ids.get(8).is_none() && ids.get(u32::MAX).is_none());
     }
 
@@ -161,7 +193,7 @@ mod tests {
         ids.learn(3, ours(EventKind::Blessed), true).unwrap();
         ids.learn(3, ours(EventKind::Blessed), true).unwrap();
         let error = ids.learn(3, ours(EventKind::LoopOpened), true).unwrap_err();
-        assert_eq!(error, SchemaError::IdReused { id: 3, known: EventKind::Blessed });
+        assert_eq!(error, SchemaError::IdReused { id: 3, known: "Blessed".to_owned() });
         assert_eq!(ids.current(EventKind::LoopOpened), None);
     }
 
@@ -194,7 +226,6 @@ mod tests {
             }
         });
         assert_eq!(ids.len.load(Ordering::Relaxed), 512);
-        let kind = |id: u32| ids.get(id).map(|schema| schema.kind);
-        assert!((0..512).all(|id| kind(id) == Some(EventKind::ALL[id as usize % 22])));
+        assert!((0..512).all(|id| kind_of(&ids, id) == Some(EventKind::ALL[id as usize % 22])));
     }
 }

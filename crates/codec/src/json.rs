@@ -228,6 +228,9 @@ fn render(value: &Value) -> Json {
         Value::TimestampMicros(us) => {
             Timestamp::from_microsecond(*us).map_or_else(|_| (*us).into(), |time| time.to_string().into())
         }
+        Value::TimestampMillis(ms) => {
+            Timestamp::from_millisecond(*ms).map_or_else(|_| (*ms).into(), |time| time.to_string().into())
+        }
         // The shortest decimal that names the float: 0.12, not 0.11999999731779099.
         Value::Float(value) => value.to_string().parse().map_or(Json::Null, number),
         Value::Double(value) => number(*value),

@@ -20,6 +20,17 @@ fn valid(kind: EventKind) -> Vec<u8> {
     panic!("{kind} has no example")
 }
 
+fn foreign() -> Schemas {
+    let mut schema: Json = serde_json::from_str(codec::embedded().unwrap().text(EventKind::SporePropagated)).unwrap();
+    let tree = r#"{"type":"record","name":"Tree","fields":[
+        {"name":"leaves","type":{"type":"array","items":"Tree"}},
+        {"name":"more","type":{"type":"map","values":["null","float",{"type":"fixed","name":"Two","size":2}]}}]}"#;
+    let tree: Json = serde_json::from_str(tree).unwrap();
+    schema["fields"].as_array_mut().unwrap().push(serde_json::json!({"name": "tree", "type": tree}));
+    let text = schema.to_string().replace("timestamp-micros", "timestamp-millis");
+    Schemas::embedded().unwrap().with_id(7, &text).unwrap()
+}
+
 fn any_kind() -> impl Strategy<Value = EventKind> {
     prop::sample::select(EventKind::ALL)
 }
@@ -38,6 +49,22 @@ proptest! {
         let mut value = Vec::new();
         schemas.header(kind).write(&mut value);
         value.extend(bytes);
+        drop(schemas.decode(&value));
+    }
+
+    /// A foreign schema with everything that is converted or passed over.
+    #[test]
+    fn arbitrary_datums_of_a_foreign_schema_do_not_panic(
+        bytes in prop::collection::vec(any::<u8>(), 0..256),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+    ) {
+        let schemas = foreign();
+        drop(schemas.decode(&[&[0, 0, 0, 0, 7], &bytes[..]].concat()));
+        let mut value = [&[0, 0, 0, 0, 7], &valid(EventKind::SporePropagated)[10..], &bytes[..]].concat();
+        for (at, byte) in changes {
+            let at = 5 + at.index(value.len() - 5);
+            value[at] = byte;
+        }
         drop(schemas.decode(&value));
     }
 

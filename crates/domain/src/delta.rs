@@ -303,7 +303,8 @@ impl RowMut<'_> {
         let ix = self.find(name);
         assert!(self.slots[ix].column.merge == Merge::Sum, "column {name} is no sum: use merge()");
         match &mut self.cells[ix] {
-            Cell::Int(sum) => *sum = sum.saturating_add(value),
+            // As in `merge_cell`: the same result in every grouping.
+            Cell::Int(sum) => *sum = sum.wrapping_add(value),
             cell => *cell = Cell::Int(value),
         }
         self

@@ -17,7 +17,9 @@ pub fn merge_cell(merge: Merge, cell: &mut Cell, value: Cell) {
         Merge::Once | Merge::Latest | Merge::CountOf(_) => {}
         Merge::Sum => {
             if let (Cell::Int(sum), Cell::Int(value)) = (&mut *cell, &value) {
-                *sum = sum.saturating_add(*value);
+                // Wraps rather than saturates: sums of valid events never come near the edge (`Column::is_safe`), and
+                // of the two only wrapping is the same however the events are grouped (I10).
+                *sum = sum.wrapping_add(*value);
             }
         }
         Merge::Min => replace_if(cell, value, |new, old| new < old),

@@ -40,6 +40,13 @@ pub const fn partition_for(key: &[u8], partitions: u32) -> u32 {
     }
 }
 
+/// Whether a record under that key may lie in `partition` (I9). What lies elsewhere was placed by another partitioner: a
+/// retry through the right one would count twice.
+#[must_use]
+pub const fn belongs(key: &[u8], partition: u32, partitions: u32) -> bool {
+    partition_for(key, partitions) == partition
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,6 +74,13 @@ mod tests {
         assert_eq!(partition_for(b"21", 100), positive % 100);
         assert_eq!(partition_for(b"anything", 1), 0);
         assert_eq!(partition_for(b"anything", 0), 0);
+    }
+
+    /// I9: one partition of all of them.
+    #[test]
+    fn belongs_names_one_partition_of_a_key() {
+        let homes: Vec<u32> = (0..10).filter(|partition| belongs(b"grove|willow", *partition, 10)).collect();
+        assert_eq!(homes, [partition_for(b"grove|willow", 10)]);
     }
 
     proptest! {

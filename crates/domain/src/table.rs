@@ -3,6 +3,7 @@
 //! Everything else follows from the declaration: the in-memory merge, the upsert and load statements of each
 //! store, the canonical row of the digest, the erasure list and the data dictionary.
 
+use crate::fixed::Quantity;
 use crate::topic::Topic;
 
 /// The type of a key column.
@@ -40,7 +41,7 @@ pub enum Type {
     Int,
     /// Microseconds since 1970-01-01 UTC.
     TimeUs,
-    /// A fixed-point number in millionths ([`crate::fixed::SCALE`]).
+    /// A fixed-point number, in the units of the column's [`Column::quantity`].
     Fixed,
     /// A double that is copied, never summed.
     Double,
@@ -91,6 +92,9 @@ pub struct Column {
     pub merge: Merge,
     /// The unit of the value, or "" where it has none.
     pub unit: &'static str,
+    /// Scale and bound of what one event adds or gives. Every declared sum and every fixed-point column states it: see
+    /// [`Column::is_safe`].
+    pub quantity: Option<Quantity>,
     /// Whether the value is personal data: erased with its subject.
     pub personal: bool,
     /// One sentence for the data dictionary.
@@ -101,7 +105,7 @@ impl Column {
     /// A column that is not personal and has no unit.
     #[must_use]
     pub const fn new(name: &'static str, ty: Type, merge: Merge, doc: &'static str) -> Self {
-        Self { name, ty, merge, unit: "", personal: false, doc }
+        Self { name, ty, merge, unit: "", quantity: None, personal: false, doc }
     }
 
     /// States the unit.
@@ -109,6 +113,23 @@ impl Column {
     pub const fn unit(mut self, unit: &'static str) -> Self {
         self.unit = unit;
         self
+    }
+
+    /// States scale and bound of what one event adds.
+    #[must_use]
+    pub const fn quantity(mut self, quantity: Quantity) -> Self {
+        self.quantity = Some(quantity);
+        self
+    }
+
+    /// Whether no sum of this column can overflow, and its fixed point has a scale: held at compile time for every
+    /// declared table (see [`crate::tables`]).
+    #[must_use]
+    pub const fn is_safe(&self) -> bool {
+        match self.quantity {
+            Some(quantity) => quantity.fits(),
+            None => !matches!(self.merge, Merge::Sum) && !matches!(self.ty, Type::Fixed),
+        }
     }
 
     /// Marks the value as personal data.

@@ -29,9 +29,9 @@ topics! {
     AgentPresence => "agent.presence", "Heartbeats, keyed by agent.";
     SporeCreated => "spore.created", "New spores, keyed by spore.";
     SporePropagated => "spore.propagated", "Spores carried from agent to agent, keyed by spore.";
-    FieldCoherence => "field.coherence", "Field measurements, keyed by region, window and source.";
+    FieldCoherence => "field.coherence", "Field measurements, keyed by region, window (start and length) and source.";
     SacredMessages => "sacred.messages", "Interactions, keyed by the sending agent.";
-    WisdomInsights => "wisdom.insights", "Contributions, blessings and crystals, keyed by signature or subject.";
+    WisdomInsights => "wisdom.insights", "Contributions, blessings and crystals, keyed by signature; blessings by subject.";
     AgentState => "agent.state", "Profiles, state changes and beliefs, keyed by agent.";
     MemoryLifecycle => "memory.lifecycle", "Annotations, tiers, recalls and links, keyed by agent.";
     LoopLifecycle => "loop.lifecycle", "Loops opened and advanced, keyed by loop.";

@@ -12,7 +12,8 @@ use std::fmt;
 
 use thiserror::Error;
 
-use crate::event::{Event, Meta};
+use crate::event::{Event, EventKind, Meta};
+use crate::projection::is_deriving_producer;
 use rules::{id, int, opt_string, time};
 
 /// Longest id or word of a vocabulary, bytes.
@@ -25,6 +26,8 @@ pub const TEXT_MAX: usize = 1 << 20;
 pub const ELEMENTS_MAX: usize = 10_000;
 /// How far an event may lie ahead of its append time, microseconds.
 pub const AHEAD_MAX_US: i64 = 5 * 60 * 1_000_000;
+/// Longest part of a key that a message cites, bytes.
+pub const CITED_MAX: usize = 200;
 /// Last microsecond of the year 9999: the largest time that every store can hold.
 pub const TIME_MAX_US: i64 = 253_402_300_799_999_999;
 
@@ -61,6 +64,11 @@ pub enum Reason {
         /// Largest valid number.
         max: i64,
     },
+    /// A decimal number, as text, outside its range.
+    DecimalOutOfRange {
+        /// The largest valid absolute value.
+        bound: i128,
+    },
     /// A time too far ahead of the append time.
     Ahead {
         /// By how much it passes the append time, microseconds.
@@ -93,6 +101,17 @@ pub enum Reason {
         /// What it must equal.
         from: &'static str,
     },
+    /// A record key that is not the event's. Both escaped, and cut at [`CITED_MAX`] bytes.
+    Key {
+        /// The key that the event wants.
+        wanted: String,
+        /// The key that the record has.
+        found: String,
+    },
+    /// A producer's id that is reserved for derived events, on an event that is not derived.
+    DerivingProducer,
+    /// A derived event under a producer's id that is no projection's.
+    NotDerived,
     /// A value that has not the form it must have.
     Malformed {
         /// The form.
@@ -113,6 +132,7 @@ impl fmt::Display for Reason {
             Reason::IntOutOfRange { value, min, max } => {
                 write!(f, "{value} is outside {min}..={max}")
             }
+            Reason::DecimalOutOfRange { bound } => write!(f, "outside {}..={bound}", -bound),
             Reason::Ahead { by_us } => {
                 write!(f, "{by_us} us ahead of the append time, more than {AHEAD_MAX_US} us")
             }
@@ -123,6 +143,14 @@ impl fmt::Display for Reason {
             Reason::Separator => f.write_str("contains `|`, which separates the parts of a record key"),
             Reason::Nil => f.write_str("the nil UUID"),
             Reason::Differs { from } => write!(f, "differs from {from}"),
+            Reason::Key { wanted, found } => write!(f, "the event wants `{wanted}`, the record has `{found}`"),
+            Reason::DerivingProducer => f.write_str(
+                "begins with a projection's name and `/`: such ids are for events that projections derive; choose another",
+            ),
+            Reason::NotDerived => f.write_str(
+                "no projection's: this kind of event is derived by the workers, whose ids begin with a projection's \
+                 name and `/`; a producer does not append it",
+            ),
             Reason::Malformed { expected } => write!(f, "not {expected}"),
             Reason::Unknown { expected } => write!(f, "none of {}", expected.join(", ")),
         }
@@ -141,12 +169,40 @@ fn violation(field: &'static str, reason: Reason) -> Checked {
 /// The first violation, in the order of the schema's fields; the key last.
 pub fn check(event: &Event<'_>, key: &[u8], append_time_us: i64) -> Result<(), Violation> {
     meta(event.meta(), append_time_us)?;
+    origin(event.kind(), event.meta().producer_id)?;
     events::check(event, append_time_us)?;
-    if event.key_matches(key) {
-        Ok(())
-    } else {
-        violation("key", Reason::Differs { from: "`tenant|key` of the event" })
+    if event.key_matches(key) { Ok(()) } else { Err(other_key(event, key)) }
+}
+
+/// Only projections derive, and what they append is derived: whoever else used their ids would take their numbers, and
+/// make derived events that follow from nothing (I1).
+fn origin(kind: EventKind, producer_id: &str) -> Checked {
+    match (kind.derived(), is_deriving_producer(producer_id)) {
+        (true, false) => violation("meta.producer_id", Reason::NotDerived),
+        (false, true) => violation("meta.producer_id", Reason::DerivingProducer),
+        _ => Ok(()),
     }
+}
+
+fn other_key(event: &Event<'_>, key: &[u8]) -> Violation {
+    let wanted = if let Event::Forgotten(forgotten) = event {
+        format!("{}|...", cite(forgotten.meta.tenant_id.as_bytes()))
+    } else {
+        let mut wanted = Vec::new();
+        event.key(&mut wanted);
+        cite(&wanted)
+    };
+    Violation { field: "key", reason: Reason::Key { wanted, found: cite(key) } }
+}
+
+/// Bytes of a stranger, so that they can stand in a message: escaped, and cut.
+fn cite(bytes: &[u8]) -> String {
+    let shown = &bytes[..bytes.len().min(CITED_MAX)];
+    let escaped = match std::str::from_utf8(shown) {
+        Ok(text) => text.escape_debug().to_string(),
+        Err(_) => shown.escape_ascii().to_string(),
+    };
+    if bytes.len() > CITED_MAX { format!("{escaped}... ({} bytes)", bytes.len()) } else { escaped }
 }
 
 /// The largest time that an event appended then may name.

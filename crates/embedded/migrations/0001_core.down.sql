@@ -1,2 +1,5 @@
+DROP TABLE dead_record;
+DROP TABLE producer_block;
 DROP TABLE producer;
 DROP TABLE position;
+DROP TABLE projection;

@@ -129,7 +129,7 @@ CREATE TABLE {views}agent (
     consciousness_score_stamp BLOB,      -- The stamp of consciousness_score.
     status TEXT,                         -- active, inactive or suspended.
     status_stamp BLOB,                   -- The stamp of status.
-    credits_sum INTEGER,                 -- The sum of its credit changes. Unit: millionths.
+    credits_sum INTEGER,                 -- The sum of its credit changes. Unit: hundredths.
     changes INTEGER,                     -- How many events changed it.
     first_at INTEGER,                    -- The first event about it (valid time). Unit: us.
     last_at INTEGER,                     -- The last event about it (valid time). Unit: us.

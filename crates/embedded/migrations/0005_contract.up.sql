@@ -1,7 +1,7 @@
 -- The analysts' contract: SQL views under plain names over the tables of the versions in use.
 -- Stamps and states are left out. Parts of partial tables are merged: sums are added, and so are counts of distinct
--- members, because the parts hold disjoint members. Fixed-point columns are divided by 1e6: views show units, where
--- the tables hold millionths. Times are microseconds since 1970 UTC: datetime(created_at / 1000000, 'unixepoch').
+-- members, because the parts hold disjoint members. Fixed-point columns are divided by their scale: views show units,
+-- where the tables hold millionths (credits: hundredths). Times are microseconds since 1970 UTC: datetime(created_at / 1000000, 'unixepoch').
 -- UUIDs are 16 bytes: hex(spore_id), or uuid_text(spore_id) in sporelog's own connections.
 
 -- Every spore, as it was created.
@@ -59,7 +59,7 @@ SELECT
     tenant, agent_id, kind, name, owner_id, archetype, harmony, sacred_name, sacred_role, constitution, background,
     background_sealed, personality, likes, dislikes, goals, public_key, primary_region, backup_regions, capabilities,
     subscription_tier, private_sealed, tone, mood, energy, location_h3, position, action, emotional_state,
-    physical_state, cognitive_load, consciousness_score, status, credits_sum / 1e6 AS credits_sum, changes, first_at,
+    physical_state, cognitive_load, consciousness_score, status, credits_sum / 1e2 AS credits_sum, changes, first_at,
     last_at
 FROM {views}agent;
 
@@ -181,10 +181,13 @@ WHERE NOT EXISTS (
     WHERE r.tenant = c.tenant AND r.agent_id = c.peer_id AND r.peer_id = c.agent_id
 );
 
--- How far every projection has come, and whether its account is closed: gap is 0 always (I5).
+-- How far every projection has come, and whether its account is closed: gap is 0 always (I5). last_append_us is the append
+-- time of the last record passed; behind is a part of duplicate, unknown a part of ignored. parked_cause says why a
+-- partition is not read on, if it is not (I7).
 CREATE VIEW freshness AS
 SELECT
     projection, version, topic, partition, first_offset, next_offset, watermark_us, last_append_us,
-    applied, duplicate, ignored, dead, holes,
-    next_offset - first_offset - (applied + duplicate + ignored + dead + holes) AS gap, epoch
+    applied, duplicate, ignored, dead, holes, lost,
+    next_offset - first_offset - (applied + duplicate + ignored + dead + holes + lost) AS gap, epoch,
+    behind, unknown, parked_cause, parked_offset, parked_text, parked_since_us
 FROM position;

@@ -2,8 +2,9 @@
 
 use crate::folder::{DataFolder, FolderError};
 use crate::log::{Log, LogOptions, Pending, Placed};
-use crate::socket::{AppendServer, Connection, lost};
+use crate::socket::{Answer, AppendServer, Connection, lost};
 use domain::topics::TopicSpec;
+use pipeline::error::Unpublished;
 use pipeline::{LogError, OutRecord, Publisher, SystemClock};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -47,7 +48,7 @@ pub struct InFlight(Flight);
 #[derive(Debug)]
 enum Flight {
     Local(Pending, Arc<Way>),
-    Remote(Vec<oneshot::Receiver<Result<Vec<Placed>, LogError>>>, Arc<Way>),
+    Remote(Vec<oneshot::Receiver<Answer>>, Arc<Way>),
 }
 
 impl InFlight {
@@ -56,12 +57,16 @@ impl InFlight {
     /// # Errors
     /// [`LogError::Unavailable`] where the other process went away: then the records may or may not be appended.
     pub async fn placed(self) -> Result<Vec<Placed>, LogError> {
+        self.published().await.map_err(|unpublished| unpublished.error)
+    }
+
+    async fn published(self) -> Answer {
         match self.0 {
-            Flight::Local(pending, _way) => pending.placed().await,
+            Flight::Local(pending, _way) => Ok(pending.placed().await?),
             Flight::Remote(answers, _way) => {
                 let mut placed = Vec::new();
                 for answer in answers {
-                    placed.extend(answer.await.unwrap_or_else(|_| Err(lost()))?);
+                    placed.extend(answer.await.unwrap_or_else(|_| Err(lost().into()))?);
                 }
                 Ok(placed)
             }
@@ -85,11 +90,21 @@ impl Appender {
         matches!(**self.way.lock().await, Way::Local { .. })
     }
 
-    /// Queues records; waits only for room. Over the socket a large request is cut, and each part is appended whole.
+    /// Queues records; waits only for room. All of them are appended or none, over the socket too.
+    ///
+    /// # Errors
+    /// [`LogError::Refused`] for a record that is too large, or for more than the socket takes at once.
     pub async fn submit(&self, records: Vec<OutRecord>) -> Result<InFlight, LogError> {
+        self.send(records).await.map_err(|unpublished| unpublished.error)
+    }
+
+    async fn send(&self, records: Vec<OutRecord>) -> Result<InFlight, Unpublished> {
         let way = self.way().await?;
         Ok(InFlight(match &*way {
-            Way::Local { log, .. } => Flight::Local(log.submit(records).await?, way),
+            Way::Local { log, .. } => {
+                log.check(&records)?;
+                Flight::Local(log.enqueue(records).await?, way)
+            }
             Way::Remote(connection) => Flight::Remote(connection.submit(records).await?, way),
         }))
     }
@@ -109,8 +124,9 @@ impl Appender {
 }
 
 impl Publisher for Appender {
-    async fn publish(&mut self, records: Vec<OutRecord>) -> Result<(), LogError> {
-        self.append(records).await.map(|_| ())
+    /// All of them or none. Where the other process goes away meanwhile it is not known which; what it appends is whole.
+    async fn publish(&mut self, records: Vec<OutRecord>) -> Result<Vec<Placed>, Unpublished> {
+        self.send(records).await?.published().await
     }
 }
 

@@ -32,7 +32,7 @@ fn child() {
     for n in 0..count {
         let placed = runtime.block_on(log.append(vec![record(TOPIC, "k", n.to_be_bytes())])).unwrap();
         let mut out = std::io::stdout().lock();
-        writeln!(out, "ack {}", placed[0].1).unwrap();
+        writeln!(out, "ack {}", placed[0].offset).unwrap();
         out.flush().unwrap();
     }
 }

@@ -4,6 +4,7 @@ use crate::ask::blocking;
 use crate::config::KafkaConfig;
 use crate::error::{sort, sort_code};
 use crate::names::Names;
+use crate::settings;
 use domain::Topic;
 use domain::topics::{Actual, ActualTopic, Change, Plan, TopicSpec};
 use pipeline::LogError;
@@ -24,6 +25,7 @@ pub struct KafkaAdmin {
     client: Arc<AdminClient<DefaultClientContext>>,
     names: Names,
     timeout: Duration,
+    largest_batch_bytes: usize,
 }
 
 impl fmt::Debug for KafkaAdmin {
@@ -40,7 +42,9 @@ impl KafkaAdmin {
     pub fn new(config: &KafkaConfig) -> Result<Self, LogError> {
         let client = config.client()?.create().map_err(|error| sort(&error, "making an admin client"))?;
         let timeout = Duration::from_millis(config.request_timeout_ms);
-        Ok(Self { client: Arc::new(client), names: Names::new(&config.topic_prefix), timeout })
+        let names = Names::new(&config.topic_prefix);
+        let largest_batch_bytes = config.largest_batch_bytes();
+        Ok(Self { client: Arc::new(client), names, timeout, largest_batch_bytes })
     }
 
     /// The cluster's id, and our topics as they are, under their names without the prefix.
@@ -51,11 +55,25 @@ impl KafkaAdmin {
         let mut actual = self.layout().await?;
         let topics: Vec<Topic> = actual.topics.iter().filter_map(|topic| Topic::from_name(&topic.name)).collect();
         let mut entries = self.entries(&topics).await?;
-        for topic in &mut actual.topics {
-            let held = Topic::from_name(&topic.name).and_then(|known| entries.remove(&known)).unwrap_or_default();
-            topic.configs = held.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect();
-        }
+        configure(&mut actual, &mut entries);
         Ok(actual)
+    }
+
+    /// What is wrong with these topics as the cluster has them: what changes what is stored, or loses records in silence;
+    /// each with its effect and a remedy. Where this user may not see settings, the topics are still compared in number of
+    /// partitions and copies.
+    ///
+    /// # Errors
+    /// Where the brokers do not answer.
+    pub async fn problems(&self, specs: &[TopicSpec]) -> Result<Vec<(Topic, String)>, LogError> {
+        let mut actual = self.layout().await?;
+        let found = |spec: &&TopicSpec| actual.topics.iter().any(|topic| topic.name == spec.topic.name());
+        let topics: Vec<Topic> = specs.iter().filter(found).map(|spec| spec.topic).collect();
+        match self.entries(&topics).await {
+            Ok(mut entries) => configure(&mut actual, &mut entries),
+            Err(error) => tracing::warn!(%error, "the settings of topics cannot be seen, and so not compared"),
+        }
+        Ok(settings::problems(specs, &actual.topics, self.largest_batch_bytes))
     }
 
     /// Carries out a plan: creates topics, and changes their configuration. Nothing is done where something is refused.
@@ -184,6 +202,14 @@ impl KafkaAdmin {
             }
         }
         Ok(())
+    }
+}
+
+/// Puts the settings found beside their topics.
+fn configure(actual: &mut Actual, entries: &mut BTreeMap<Topic, Vec<ConfigEntry>>) {
+    for topic in &mut actual.topics {
+        let held = Topic::from_name(&topic.name).and_then(|known| entries.remove(&known)).unwrap_or_default();
+        topic.configs = held.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect();
     }
 }
 

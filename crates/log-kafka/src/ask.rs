@@ -1,6 +1,7 @@
 //! Questions to the brokers that block a thread for a round trip: asked beside the worker, under a timeout.
 
 use crate::error::{code_of, sort};
+use crate::ffi::{self, End, Waiting};
 use crate::names::Names;
 use domain::TopicPartition;
 use pipeline::{Clock as _, GroupOffset, LogError, LogRange, SystemClock};
@@ -32,12 +33,31 @@ pub(crate) async fn blocking<T: Send + 'static>(
 }
 
 impl<C: ConsumerContext + 'static> Ask<C> {
-    /// What the partition's log holds.
+    /// What the partition's log holds: to the end that was appended, although a transaction that is open may end what can
+    /// be read before it.
     pub(crate) fn range(&self, tp: TopicPartition) -> Result<LogRange, LogError> {
         let (topic, partition) = (self.names.topic(tp.topic), tp.partition as i32);
-        let found = self.patiently(|| self.consumer.fetch_watermarks(&topic, partition, self.timeout));
-        let (start, end) = found.map_err(|error| sort(&error, format_args!("asking for the range of {tp}")))?;
-        Ok(LogRange { start, end })
+        let found = self.patiently(|| {
+            let (start, readable) = self.consumer.fetch_watermarks(&topic, partition, self.timeout)?;
+            Ok(LogRange { start, end: self.end(&topic, partition)?.max(readable) })
+        });
+        found.map_err(|error| sort(&error, format_args!("asking for the range of {tp}")))
+    }
+
+    /// The next offset to be appended. The client's own question is answered with the end that can be read.
+    fn end(&self, topic: &str, partition: i32) -> KafkaResult<i64> {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, partition, Offset::End)?;
+        let question = ffi::list_ends(self.consumer.client(), &list, End::Appended, self.timeout);
+        match question.ends(self.timeout) {
+            Waiting::Answered(Ok(ends)) => match ends.into_iter().next() {
+                Some((_, _, Ok(end))) => Ok(end),
+                Some((_, _, Err(code))) => Err(KafkaError::AdminOp(code)),
+                None => Err(KafkaError::AdminOp(Code::UnknownPartition)),
+            },
+            Waiting::Answered(Err((code, _))) => Err(KafkaError::AdminOp(code)),
+            Waiting::Still(_) => Err(KafkaError::AdminOp(Code::OperationTimedOut)),
+        }
     }
 
     /// The first offset appended at or after a time; the end where there is none.
@@ -83,7 +103,7 @@ impl<C: ConsumerContext + 'static> Ask<C> {
     }
 
     /// Asks again while a leader or coordinator is being chosen, for as long as a request may take.
-    fn patiently<T>(&self, ask: impl Fn() -> KafkaResult<T>) -> KafkaResult<T> {
+    pub(crate) fn patiently<T>(&self, ask: impl Fn() -> KafkaResult<T>) -> KafkaResult<T> {
         let (clock, limit_us) = (SystemClock::new(), self.timeout.as_micros() as i64);
         loop {
             match ask() {

@@ -28,10 +28,13 @@ pub struct KafkaConfig {
     /// A name that stays the same over restarts of one worker (static membership): its partitions wait for it for a
     /// session timeout. It must be unique in the group.
     pub group_instance_id: Option<String>,
-    /// How long brokers may take to acknowledge a record before the publisher gives it back to be retried.
+    /// How long a publish may take without an acknowledgement before the publisher fails, with the time that it takes to
+    /// be sure that nothing of it is on its way any more.
     pub delivery_timeout_ms: u64,
     /// How long any other request may take.
     pub request_timeout_ms: u64,
+    /// How long nothing may come of a partition whose end is ahead before it counts as stalled.
+    pub stall_timeout_ms: u64,
 }
 
 impl Default for KafkaConfig {
@@ -47,6 +50,7 @@ impl Default for KafkaConfig {
             group_instance_id: None,
             delivery_timeout_ms: 30_000,
             request_timeout_ms: 10_000,
+            stall_timeout_ms: 60_000,
         }
     }
 }
@@ -103,6 +107,12 @@ const SIZE: &str = "log.max_record_bytes sets it, for all clients alike";
 const DELIVERY: &str = "kafka.delivery_timeout_ms sets it";
 const COMMITTED: &str = "records of aborted transactions must never be read";
 const BOUNDED: &str = "memory is bounded by kafka.queue_bytes, and queues that nobody reads must not fill";
+const READABLE: &str = "what any producer could append must be readable, and a batch larger than this limit is not, \
+                        whatever it holds; kafka.queue_bytes bounds what is fetched ahead";
+const WHOLE: &str = "bytes that were damaged must be told from bytes as they were written";
+const ENDS: &str = "by the ends of partitions a member knows that it has read everything";
+const CREATED: &str = "a topic that a client makes by naming it has the broker's settings and partitions, not those of \
+                       topics.yaml: `sporelog topics apply` makes topics";
 
 /// Properties that are set here only, and why.
 const GUARDED: &[(&str, &str)] = &[
@@ -138,18 +148,27 @@ const GUARDED: &[(&str, &str)] = &[
     ("message.timeout.ms", DELIVERY),
     ("delivery.timeout.ms", DELIVERY),
     ("isolation.level", COMMITTED),
-    ("enable.partition.eof", BOUNDED),
+    ("enable.partition.eof", ENDS),
+    ("check.crcs", WHOLE),
+    ("receive.message.max.bytes", READABLE),
+    ("fetch.max.bytes", BOUNDED),
+    ("allow.auto.create.topics", CREATED),
     ("statistics.interval.ms", BOUNDED),
     ("queued.max.messages.kbytes", BOUNDED),
     ("fetch.queue.backoff.ms", BOUNDED),
 ];
 
+/// The largest batch that is read, unpacked. librdkafka holds a decompressed batch to the limit of an answer; a zstd frame
+/// without a size is tried in steps of three, so what surely fits is a third of this. It bounds one batch only: fetches are
+/// bounded by `fetch.max.bytes`.
+const LARGEST_BATCH_BYTES: usize = 512 << 20;
+
 /// How many answers of fetches fit into what is read ahead.
 const FETCHES_AHEAD: usize = 8;
 
-/// Room beside the bytes that are counted: for the record's envelope, and for a dead letter's coordinates and reason
-/// beside a record of the largest size (I6).
-const ENVELOPE_BYTES: usize = 1 << 20;
+/// Room beside the bytes of key, value and headers: the batch around a record, and what a compression adds to bytes that
+/// it cannot make smaller. Topics must take a record of the largest size and this much, see `topics.yaml`.
+pub(crate) const ENVELOPE_BYTES: usize = 1 << 20;
 
 impl KafkaConfig {
     /// Whether everything is as it must be.
@@ -184,6 +203,11 @@ impl KafkaConfig {
         )
     }
 
+    /// The largest batch that the producers make: topics must take it.
+    pub(crate) fn largest_batch_bytes(&self) -> usize {
+        self.max_record_bytes + ENVELOPE_BYTES
+    }
+
     /// How long a member may take to flush revoked partitions before they go without it: others of the group wait.
     pub(crate) fn release_timeout_ms(&self) -> u64 {
         self.session_timeout_ms / 2
@@ -205,7 +229,8 @@ impl KafkaConfig {
         client
             .set("bootstrap.servers", &self.bootstrap)
             .set("client.id", &self.client_id)
-            .set("message.max.bytes", (self.max_record_bytes + ENVELOPE_BYTES).to_string())
+            .set("message.max.bytes", self.largest_batch_bytes().to_string())
+            .set("allow.auto.create.topics", "false")
             .set("statistics.interval.ms", "0");
         Ok(client)
     }
@@ -214,16 +239,16 @@ impl KafkaConfig {
     pub(crate) fn reader(&self, group: &str) -> Result<ClientConfig, ConfigError> {
         let mut client = self.client()?;
         let prefetch = self.queue_bytes / 2;
-        // The answer to a fetch is held compressed, and then once more, several times as large. One record that is larger
+        // The answer to a fetch is held compressed, and then once more, several times as large. One batch that is larger
         // comes all the same: alone, in an answer that must be taken.
         let fetch = (prefetch / FETCHES_AHEAD).clamp(1 << 20, 64 << 20);
-        let answer = fetch.max(self.max_record_bytes + ENVELOPE_BYTES) + (1 << 20);
         client
             .set("group.id", group)
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "error")
-            .set("allow.auto.create.topics", "false")
+            .set("check.crcs", "true")
+            .set("enable.partition.eof", "true")
             .set("isolation.level", "read_committed")
             // The default stops fetching for a second whenever the queue was full.
             .set("fetch.queue.backoff.ms", "20")
@@ -231,7 +256,7 @@ impl KafkaConfig {
             // Of a consumer this only raises the next one.
             .set("message.max.bytes", fetch.to_string())
             .set("fetch.max.bytes", fetch.to_string())
-            .set("receive.message.max.bytes", answer.to_string());
+            .set("receive.message.max.bytes", LARGEST_BATCH_BYTES.to_string());
         // A broker that answers as soon as it has a record answers for every few records, which costs it, and whoever
         // asks, more than the records do. Who waits longer waits in front of a partition that was just assigned, too.
         self.unless_given(&mut client, &["fetch.min.bytes"], "65536");
@@ -255,8 +280,7 @@ impl KafkaConfig {
             .set("partition.assignment.strategy", "cooperative-sticky")
             .set("session.timeout.ms", session.to_string())
             .set("heartbeat.interval.ms", (session / 10).clamp(100, 3_000).to_string())
-            .set("max.poll.interval.ms", (session * 2).max(10_000).to_string())
-            .set("enable.partition.eof", "false");
+            .set("max.poll.interval.ms", (session * 2).max(10_000).to_string());
         if let Some(instance) = &self.group_instance_id {
             client.set("group.instance.id", instance);
         }
@@ -272,7 +296,11 @@ impl KafkaConfig {
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("partitioner", "murmur2_random")
-            .set("message.timeout.ms", self.delivery_timeout_ms.to_string());
+            // A refused batch stops the producer, and so what is behind it: else a failed publish would leave its end.
+            .set("enable.gapless.guarantee", "true")
+            // Records must not time out one by one, the first ones while the last ones are sent: the publisher has a
+            // deadline of its own.
+            .set("message.timeout.ms", "0");
         Ok(client)
     }
 }
@@ -314,6 +342,26 @@ mod tests {
             let unknown = matches!(&refused, Err(error) if error.to_string().contains("No such configuration"));
             assert!(!unknown, "{name}");
         }
+    }
+
+    /// Trap: the limit of an answer also limits an unpacked batch, and bytes are unchecked by default.
+    #[test]
+    fn readers_take_large_batches_and_check_bytes() {
+        let config = KafkaConfig { queue_bytes: 1 << 20, ..with("linger.ms", "2") };
+        for client in [config.reader("g").unwrap(), config.member("g").unwrap()] {
+            let number = |name| client.get(name).unwrap().parse::<usize>().unwrap();
+            assert!(number("receive.message.max.bytes") >= 3 * (170 << 20));
+            assert!(number("fetch.max.bytes") <= 1 << 20);
+            assert_eq!((client.get("check.crcs"), client.get("enable.partition.eof")), (Some("true"), Some("true")));
+        }
+    }
+
+    #[test]
+    fn producer_never_times_out_single_records() {
+        let client = with("linger.ms", "2").producer().unwrap();
+        assert_eq!(client.get("message.timeout.ms"), Some("0"));
+        assert_eq!(client.get("enable.gapless.guarantee"), Some("true"));
+        client.create_native_config().unwrap();
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What Kafka says, sorted by what must be done about it.
 
 use pipeline::LogError;
+use pipeline::ports::TroubleKind;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use std::fmt::Display;
 
@@ -26,10 +27,37 @@ pub(crate) fn sort_code(code: Code, doing: impl Display) -> LogError {
         Code::MessageSizeTooLarge | Code::MessageBatchTooLarge | Code::InvalidMessageSize | Code::InvalidRecord => {
             LogError::Refused(text)
         }
-        Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::LogTruncation | Code::FencedInstanceId => {
-            LogError::Fatal(text)
-        }
+        Code::FencedInstanceId => LogError::Fatal(text),
         _ => LogError::Unavailable(text),
+    }
+}
+
+/// The words of an error, without its sort.
+pub(crate) fn words(error: LogError) -> String {
+    match error {
+        LogError::Unavailable(text) | LogError::Refused(text) | LogError::Setting(text) | LogError::Fatal(text) => text,
+        LogError::NotOwner(_) => error.to_string(),
+    }
+}
+
+/// What an error that names a partition says about it; none where it concerns more than the partition, or passes.
+pub(crate) fn trouble_of(code: Code) -> Option<TroubleKind> {
+    match code {
+        Code::BadMessage
+        | Code::BadCompression
+        | Code::InvalidMessage
+        | Code::InvalidMessageSize
+        | Code::InvalidRecord
+        | Code::MessageSizeTooLarge
+        | Code::MessageBatchTooLarge
+        | Code::NotImplemented
+        | Code::UnsupportedCompressionType
+        | Code::UnsupportedForMessageFormat
+        | Code::CriticalSystemResource
+        | Code::Partial
+        | Code::Underflow => Some(TroubleKind::Unreadable),
+        Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::LogTruncation => Some(TroubleKind::OutOfRange),
+        _ => None,
     }
 }
 
@@ -72,12 +100,8 @@ fn advice(code: Code) -> Option<&'static str> {
         Code::FencedInstanceId => {
             "another process has the same kafka.group_instance_id: give each process its own, and start this one again"
         }
-        Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::LogTruncation => {
-            "records that were not read yet are gone from the log. Restore them from its archive, or rebuild the \
-             projection from what the log holds: a worker never resets a position by itself"
-        }
         Code::MessageSizeTooLarge | Code::MessageBatchTooLarge => {
-            "it is larger than the topic's max.message.bytes or log.max_record_bytes allow"
+            "it is larger than the topic's max.message.bytes allows: `sporelog topics check` compares it"
         }
         _ => return None,
     })
@@ -91,11 +115,25 @@ mod tests {
     fn errors_are_sorted_by_what_helps() {
         let missing = sort(&KafkaError::MessageConsumption(Code::UnknownTopicOrPartition), "reading");
         assert!(matches!(&missing, LogError::Unavailable(text) if text.contains("sporelog topics apply")), "{missing}");
-        let lost = sort(&KafkaError::MessageConsumption(Code::AutoOffsetReset), "reading");
-        assert!(matches!(&lost, LogError::Fatal(text) if text.contains("gone from the log")), "{lost}");
         let large = sort(&KafkaError::MessageProduction(Code::MessageSizeTooLarge), "publishing");
         assert!(matches!(large, LogError::Refused(_)), "{large}");
         let down = sort(&KafkaError::AdminOp(Code::AllBrokersDown), "asking");
         assert!(matches!(down, LogError::Unavailable(_)), "{down}");
+    }
+
+    /// I7: what one partition suffers is no outage and ends no worker.
+    #[test]
+    fn partition_trouble_is_told_from_outages() {
+        for code in [Code::BadMessage, Code::BadCompression, Code::MessageSizeTooLarge, Code::NotImplemented] {
+            assert_eq!(trouble_of(code), Some(TroubleKind::Unreadable), "{code}");
+        }
+        for code in [Code::AutoOffsetReset, Code::OffsetOutOfRange, Code::LogTruncation] {
+            assert_eq!(trouble_of(code), Some(TroubleKind::OutOfRange), "{code}");
+            let told = sort(&KafkaError::MessageConsumption(code), "reading");
+            assert!(matches!(told, LogError::Unavailable(_)), "{told}");
+        }
+        for code in [Code::AllBrokersDown, Code::UnknownTopicOrPartition, Code::TopicAuthorizationFailed] {
+            assert_eq!(trouble_of(code), None, "{code}");
+        }
     }
 }

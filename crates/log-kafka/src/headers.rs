@@ -9,10 +9,8 @@
 
 use crate::ffi::Fetched;
 use pipeline::Headers;
+use pipeline::record::NULL_VALUE;
 use rdkafka::message::{Header, OwnedHeaders};
-
-/// Marks a record whose value was null on Kafka, so that it becomes null again where it is published again.
-pub const NULL_VALUE: &str = "sporelog-null-value";
 
 /// The headers of a record that was read.
 pub(crate) fn read(message: Fetched<'_>) -> Headers {

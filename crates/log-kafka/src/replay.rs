@@ -1,20 +1,27 @@
 //! Reading the log again, up to given offsets, as a member of no group.
 //!
-//! One topic after the other, all its partitions at once: the client says that the end of partition 3 was reached, but
-//! not of which topic. A partition is done when a record at or above its bound comes, or its end: the last offsets below
-//! the bound may hold no record (compaction, transaction markers), and the log may have gone on behind it.
+//! One topic after the other, all its partitions at once, each topic with a client of its own: what a client still says of
+//! an earlier assignment cannot be taken for the next one. A partition is done when a record at or above its bound comes,
+//! or its end: the last offsets below the bound may hold no record (compaction, transaction markers), or none that may be
+//! read yet (an open transaction), and the log may have gone on behind it.
+//!
+//! **It always ends.** A partition of which something cannot be read, or of which nothing comes, is told as trouble and is
+//! done with it, unless it is sought again.
 
-use crate::ask::blocking;
+use crate::ask::{Ask, blocking};
 use crate::error::sort;
-use crate::ffi::Fetched;
+use crate::ffi::{self, FetchQueue, Fetched};
 use crate::gather::Gather;
+use crate::identity::Identities;
+use crate::reading::{Handed, Readings, Remark};
 use crate::view::KafkaView;
 use domain::{Topic, TopicPartition};
-use pipeline::{GroupOffset, LogError, LogRange, Page, Polled, Source};
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaError;
+use pipeline::position::LogIdentity;
+use pipeline::{Clock as _, GroupOffset, LogError, LogRange, Polled, Source, SystemClock};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, DefaultConsumerContext};
+use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +32,8 @@ const PAGE_BYTES: usize = 1 << 20;
 const PAGE_RECORDS: usize = 8_192;
 /// How long one poll may block: cancelling waits that long.
 const POLL: Duration = Duration::from_millis(100);
+/// How long it may take to see whether a broker answers.
+const PROBE: Duration = Duration::from_secs(2);
 
 /// A source that reads a log again from first offsets to ends, then cancels its token: the worker commits what is
 /// in flight and stops.
@@ -33,20 +42,28 @@ pub struct KafkaReplay {
     bounds: BTreeMap<TopicPartition, LogRange>,
     announced: bool,
     done: CancellationToken,
-    pages: VecDeque<Page>,
+    polled: VecDeque<Polled>,
+    ask: Ask<DefaultConsumerContext>,
+    identities: Option<Identities>,
     /// None only while a thread polls.
     reader: Option<Reader>,
 }
 
 /// What the polling thread works on.
 struct Reader {
+    /// Gone before the client of the view is.
+    fetches: Option<FetchQueue<DefaultConsumerContext>>,
+    consumer: Option<Arc<BaseConsumer>>,
     view: KafkaView,
-    consumer: Arc<BaseConsumer>,
-    gather: Gather,
-    /// By partition that was sought: the next offset and the bound.
-    cursors: BTreeMap<TopicPartition, (i64, i64)>,
+    readings: Readings,
     /// The topic that is assigned.
     topic: Option<Topic>,
+    /// Those of its partitions that are fetched.
+    fetched: BTreeSet<TopicPartition>,
+    clock: SystemClock,
+    /// When something came last.
+    heard_us: i64,
+    stall_us: i64,
 }
 
 impl fmt::Debug for KafkaReplay {
@@ -65,9 +82,21 @@ impl KafkaReplay {
         bounds: BTreeMap<TopicPartition, LogRange>,
         done: CancellationToken,
     ) -> Result<Self, LogError> {
-        let (consumer, gather) = (view.reader()?, Gather::new(view.names().clone()));
-        let reader = Some(Reader { view, consumer, gather, cursors: BTreeMap::new(), topic: None });
-        Ok(Self { bounds, announced: false, done, pages: VecDeque::new(), reader })
+        let (ask, readings) = (view.ask.clone(), Readings::new(Gather::new(view.names().clone())));
+        let stall_us = i64::try_from(view.config.stall_timeout_ms).unwrap_or(i64::MAX).saturating_mul(1_000);
+        let reader = Reader {
+            fetches: None,
+            consumer: None,
+            view,
+            readings,
+            topic: None,
+            fetched: BTreeSet::new(),
+            clock: SystemClock::new(),
+            heard_us: 0,
+            stall_us,
+        };
+        let (polled, reader) = (VecDeque::new(), Some(reader));
+        Ok(Self { bounds, announced: false, done, polled, ask, identities: None, reader })
     }
 
     /// The reader, unless a poll was broken off with it.
@@ -86,8 +115,8 @@ impl Source for KafkaReplay {
             self.announced = true;
             return Ok(Polled::Assigned(self.bounds.keys().copied().collect()));
         }
-        if let Some(page) = self.pages.pop_front() {
-            return Ok(Polled::Page(page));
+        if let Some(polled) = self.polled.pop_front() {
+            return Ok(polled);
         }
         if self.reader()?.is_done() {
             self.done.cancel();
@@ -95,13 +124,30 @@ impl Source for KafkaReplay {
         }
         let mut reader = self.reader.take().ok_or_else(broken_off)?;
         let polled = blocking(move || {
-            let pages = reader.poll();
-            Ok((reader, pages))
+            let handed = reader.poll();
+            Ok((reader, handed))
         });
-        let (reader, pages) = polled.await?;
+        let (reader, handed) = polled.await?;
         self.reader = Some(reader);
-        self.pages.extend(pages?);
-        Ok(self.pages.pop_front().map_or(Polled::Idle, Polled::Page))
+        self.polled.extend(handed?.into_iter().map(|handed| match handed {
+            Handed::Page(page, _) => Polled::Page(page),
+            Handed::Trouble(trouble, _) => Polled::Trouble(trouble),
+        }));
+        Ok(self.polled.pop_front().unwrap_or(Polled::Idle))
+    }
+
+    async fn identity(&mut self, tp: TopicPartition) -> Result<LogIdentity, LogError> {
+        let identities = match self.identities.take() {
+            Some(known) => known,
+            None => {
+                let topics: BTreeSet<Topic> = self.bounds.keys().map(|tp| tp.topic).collect();
+                let (ask, topics) = (self.ask.clone(), topics.into_iter().collect::<Vec<_>>());
+                blocking(move || ask.identities(&topics)).await?
+            }
+        };
+        let found = identities.of(tp.topic);
+        self.identities = Some(identities);
+        found
     }
 
     async fn range(&mut self, tp: TopicPartition) -> Result<LogRange, LogError> {
@@ -114,11 +160,18 @@ impl Source for KafkaReplay {
 
     async fn seek(&mut self, tp: TopicPartition, offset: i64) -> Result<(), LogError> {
         let end = self.range(tp).await?.end;
-        self.pages.retain(|page| page.tp() != tp);
+        self.forget(tp);
         let reader = self.reader()?;
-        reader.cursors.insert(tp, (offset, end));
+        reader.readings.begin(tp, 0, offset, Some(end));
         reader.topic = None;
         Ok(())
+    }
+
+    fn halt(&mut self, tp: TopicPartition) {
+        self.forget(tp);
+        if let Some(reader) = &mut self.reader {
+            reader.readings.end(tp);
+        }
     }
 
     async fn assignment(&mut self) -> Result<Vec<TopicPartition>, LogError> {
@@ -138,87 +191,124 @@ impl Source for KafkaReplay {
     }
 }
 
-impl Reader {
-    fn open(&self) -> impl Iterator<Item = (TopicPartition, i64)> {
-        self.cursors.iter().filter(|(_, (next, end))| next < end).map(|(tp, (next, _))| (*tp, *next))
+impl KafkaReplay {
+    /// Lets go of what was read of a partition and not handed out.
+    fn forget(&mut self, tp: TopicPartition) {
+        self.polled.retain(|polled| match polled {
+            Polled::Page(page) => page.tp() != tp,
+            Polled::Trouble(trouble) => trouble.tp != tp,
+            _ => true,
+        });
     }
+}
 
+impl Reader {
     fn is_done(&self) -> bool {
-        self.open().next().is_none()
+        self.readings.open().next().is_none()
     }
 
     /// Goes on to the next topic that has something left, where the one assigned has not.
     fn assign(&mut self) -> Result<(), LogError> {
-        if self.open().any(|(tp, _)| Some(tp.topic) == self.topic) {
+        if self.readings.open().any(|(tp, _)| Some(tp.topic) == self.topic) {
             return Ok(());
         }
-        let Some((first, _)) = self.open().next() else { return Ok(()) };
-        // A client of its own for each topic: an end is told by the number of its partition alone, and one that was
-        // told late would be taken for that of the next topic.
-        self.consumer = self.view.reader()?;
+        let Some((first, _)) = self.readings.open().next() else { return Ok(()) };
         let failed = |error| sort(&error, format_args!("reading {} again", first.topic));
-        let name = self.view.names().topic(first.topic);
+        let (consumer, name) = (self.view.reader()?, self.view.names().topic(first.topic));
+        let fetches = FetchQueue::new(consumer.clone());
         let mut list = TopicPartitionList::new();
-        for (tp, next) in self.open().filter(|(tp, _)| tp.topic == first.topic) {
+        self.fetched.clear();
+        for (tp, next) in self.readings.open().filter(|(tp, _)| tp.topic == first.topic) {
+            fetches.receive(&name, tp.partition as i32);
             list.add_partition_offset(&name, tp.partition as i32, Offset::Offset(next)).map_err(failed)?;
+            self.fetched.insert(tp);
         }
-        self.consumer.assign(&list).map_err(failed)?;
-        self.topic = Some(first.topic);
+        consumer.assign(&list).map_err(failed)?;
+        (self.fetches, self.consumer, self.topic) = (Some(fetches), Some(consumer), Some(first.topic));
+        self.heard_us = self.clock.monotonic_us();
         Ok(())
     }
 
-    /// The next pages; none where nothing came within a poll, or the last thing to come was an end.
-    fn poll(&mut self) -> Result<Vec<Page>, LogError> {
+    /// What comes next; nothing where nothing came within a poll.
+    fn poll(&mut self) -> Result<Vec<Handed>, LogError> {
         self.assign()?;
-        let consumer = self.consumer.clone();
-        let mut wait = POLL;
-        while let Some(polled) = consumer.poll(wait) {
-            match polled {
-                Ok(message) => {
-                    let message = Fetched::from(&message);
-                    let Some(tp) = self.gather.place(message) else { continue };
-                    let Some((next, end)) = self.cursors.get_mut(&tp) else { continue };
-                    if message.offset() >= *end {
-                        self.finish(tp);
-                    } else if message.offset() >= *next {
-                        *next = message.offset() + 1;
-                        self.gather.push(tp, message);
-                    }
-                }
-                Err(KafkaError::PartitionEOF(partition)) => {
-                    let (topic, partition) = (self.topic, u32::try_from(partition));
-                    if let (Some(topic), Ok(partition)) = (topic, partition) {
-                        self.finish(TopicPartition::new(topic, partition));
-                    }
-                }
-                Err(error) => {
-                    let sorted = sort(&error, "reading the log again");
-                    if matches!(sorted, LogError::Fatal(_)) {
-                        return Err(sorted);
-                    }
-                    tracing::warn!(%sorted, "retried by the client");
+        let (Some(fetches), Some(consumer)) = (&self.fetches, self.consumer.clone()) else { return Ok(Vec::new()) };
+        let (readings, mut remarks, mut wait) = (&mut self.readings, Vec::new(), POLL);
+        loop {
+            // What comes beside records must be taken as well: it says that brokers are gone, for example.
+            while let Some(polled) = consumer.poll(Duration::ZERO) {
+                match polled {
+                    Ok(message) => readings.record(Fetched::from(&message)),
+                    Err(error) => tracing::debug!(%error, "reading the log again: retried by the client"),
                 }
             }
-            if self.gather.is_full(PAGE_BYTES, PAGE_RECORDS) || self.is_done() {
+            let taken = fetches.take(wait, |fetched| match fetched {
+                Ok(message) => readings.record(message),
+                Err(said) => remarks.extend(readings.said(said)),
+            });
+            let is_done = readings.open().next().is_none();
+            if taken == 0 || is_done || readings.is_full(PAGE_BYTES, PAGE_RECORDS) {
                 break;
             }
             wait = Duration::ZERO;
         }
-        let mut pages = self.gather.take();
-        for page in &mut pages {
-            let end = self.cursors.get(&page.tp()).map_or(0, |(_, end)| *end);
-            page.set_log_end(end);
+        self.note(remarks);
+        let names = self.view.names().clone();
+        let handed =
+            self.readings.take(|tp| ffi::known_end(consumer.client(), &names.topic(tp.topic), tp.partition as i32));
+        if !handed.is_empty() {
+            self.heard_us = self.clock.monotonic_us();
         }
-        Ok(pages)
+        self.pause();
+        self.give_up();
+        Ok(handed)
     }
 
-    /// Nothing below the bound is left of a partition; what lies behind it is not fetched any more.
-    fn finish(&mut self, tp: TopicPartition) {
-        let Some((next, end)) = self.cursors.get_mut(&tp) else { return };
-        *next = *end;
+    /// A topic that is gone, or may not be read, will not come back for a reader that is to end.
+    fn note(&mut self, remarks: Vec<Remark>) {
+        for Remark { tp, code, text } in remarks {
+            let is_gone = matches!(
+                code,
+                Code::UnknownTopic
+                    | Code::UnknownPartition
+                    | Code::UnknownTopicOrPartition
+                    | Code::UnknownTopicId
+                    | Code::TopicAuthorizationFailed
+            );
+            match tp {
+                Some(tp) if is_gone => self.readings.stalled(tp, &format!("{text}: {code}")),
+                _ => tracing::warn!(%code, text, "reading the log again: retried by the client"),
+            }
+        }
+    }
+
+    /// What lies behind a partition's bound, or behind trouble, is not fetched any more.
+    fn pause(&mut self) {
+        let open: BTreeSet<TopicPartition> = self.readings.open().map(|(tp, _)| tp).collect();
         let mut list = TopicPartitionList::new();
-        list.add_partition(&self.view.names().topic(tp.topic), tp.partition as i32);
-        // Where it is not paused, what comes of it is passed over.
-        let _ = self.consumer.pause(&list);
+        for tp in self.fetched.extract_if(.., |tp| !open.contains(tp)) {
+            list.add_partition(&self.view.names().topic(tp.topic), tp.partition as i32);
+        }
+        if let (Some(consumer), true) = (&self.consumer, list.count() > 0) {
+            // Where it is not paused, what comes of it is passed over.
+            let _ = consumer.pause(&list);
+        }
+    }
+
+    /// Where nothing came for too long, what is left of the topic is told as trouble; where no broker answers, of all.
+    fn give_up(&mut self) {
+        let now_us = self.clock.monotonic_us();
+        if now_us - self.heard_us < self.stall_us || self.is_done() {
+            return;
+        }
+        self.heard_us = now_us;
+        let answers = self.consumer.as_ref().is_some_and(|consumer| consumer.fetch_metadata(None, PROBE).is_ok());
+        let open: Vec<_> = self.readings.open().filter(|(tp, _)| !answers || Some(tp.topic) == self.topic).collect();
+        let seconds = self.stall_us / 1_000_000;
+        for (tp, next) in open {
+            let text = format!("nothing came of {tp} from offset {next} on for {seconds} s");
+            let text = if answers { text } else { format!("{text}, and no broker answers") };
+            self.readings.stalled(tp, &text);
+        }
     }
 }

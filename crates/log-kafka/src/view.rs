@@ -5,6 +5,7 @@ use crate::config::KafkaConfig;
 use crate::error::{sort, sort_code};
 use crate::names::Names;
 use domain::{Topic, TopicPartition};
+use pipeline::position::LogIdentity;
 use pipeline::{GroupOffset, LogError, LogRange};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, DefaultConsumerContext};
 use std::fmt;
@@ -17,7 +18,7 @@ const GROUP: &str = "sporelog-view";
 /// A cluster opened for reading only. Its methods block for a round trip to the brokers.
 pub struct KafkaView {
     pub(crate) config: KafkaConfig,
-    ask: Ask<DefaultConsumerContext>,
+    pub(crate) ask: Ask<DefaultConsumerContext>,
 }
 
 impl fmt::Debug for KafkaView {
@@ -66,6 +67,14 @@ impl KafkaView {
         self.ask.range(tp)
     }
 
+    /// Which log a topic is.
+    ///
+    /// # Errors
+    /// Where the brokers do not answer; [`LogError::Setting`] where a setting of the topic would change what is stored.
+    pub fn identity(&self, topic: Topic) -> Result<LogIdentity, LogError> {
+        self.ask.identities(&[topic])?.of(topic)
+    }
+
     /// The offsets that a group has committed.
     ///
     /// # Errors
@@ -80,9 +89,8 @@ impl KafkaView {
 
     /// A consumer that is told what to read, and told where a partition ends.
     pub(crate) fn reader(&self) -> Result<Arc<BaseConsumer>, LogError> {
-        let mut client = self.config.reader(&self.ask.names.group(GROUP))?;
-        client.set("enable.partition.eof", "true");
-        let made = client.create::<BaseConsumer>().map_err(|error| sort(&error, "making a reader"))?;
+        let made = self.config.reader(&self.ask.names.group(GROUP))?;
+        let made = made.create::<BaseConsumer>().map_err(|error| sort(&error, "making a reader"))?;
         Ok(Arc::new(made))
     }
 }

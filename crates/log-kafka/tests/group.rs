@@ -2,10 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+#[expect(dead_code, reason = "other tests use the rest of it")]
 mod support;
 
 use domain::TopicPartition;
+use domain::partitioner::partition_for;
 use log_kafka::{KafkaPublisher, KafkaSource, KafkaView};
+use pipeline::ports::{Trouble, TroubleKind};
 use pipeline::{GroupOffset, LogError, Polled, Publisher as _, Source as _};
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
@@ -93,8 +96,7 @@ async fn members_come_and_go_and_every_partition_flows_on() {
         assert_eq!(owned.len(), PARTITIONS as usize, "round {round}: everything is owned while three are there");
         for mut other in others {
             commit(&mut other).await;
-            gone.push(Reader { source: (), owned: other.owned, revoked: other.revoked, got: other.got });
-            drop(other.source);
+            gone.extend(std::mem::take(&mut other.got));
         }
         commit(&mut one).await;
     }
@@ -105,7 +107,7 @@ async fn members_come_and_go_and_every_partition_flows_on() {
     })
     .await;
     let mut all = BTreeMap::<_, BTreeSet<i64>>::new();
-    for got in one.got.iter().chain(gone.iter().flat_map(|reader| &reader.got)) {
+    for got in one.got.iter().chain(&gone) {
         all.entry(got.tp).or_default().insert(got.offset);
     }
     for (tp, offsets) in &all {
@@ -189,35 +191,64 @@ async fn brokers_that_are_gone_are_an_outage() {
     assert!(matches!(&told, Err(LogError::Unavailable(text)) if text.contains("kafka.bootstrap")), "{told:?}");
     let mut publisher = KafkaPublisher::new(&config).unwrap();
     let failed = publisher.publish(vec![record("k", "v")]).await;
-    assert!(matches!(failed, Err(LogError::Unavailable(_))), "{failed:?}");
+    assert!(matches!(&failed, Err(failed) if matches!(failed.error, LogError::Unavailable(_))), "{failed:?}");
 }
 
+async fn delete_below(rig: &Rig, at: TopicPartition, offset: i64) {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", &rig.config.bootstrap).create().unwrap();
+    let mut list = TopicPartitionList::new();
+    let topic = support::name(&rig.config);
+    list.add_partition_offset(&topic, at.partition as i32, Offset::Offset(offset)).unwrap();
+    admin.delete_records(&list, &AdminOptions::new()).await.unwrap();
+}
+
+/// I7: records that are gone ahead of a position are trouble of that partition; the others go on, and nothing is reset.
 #[tokio::test]
-async fn records_that_are_gone_are_fatal_and_nothing_is_reset() {
+async fn offset_out_of_range_is_trouble_of_its_partition() {
     let rig = Rig::new().await;
     publish(&rig.config, (0..10).map(|n| record("k", format!("{n}"))).collect()).await;
     let mut reader = whole(&rig, "late").await;
     reader.until(DEADLINE, "10 records", |reader| reader.got.len() == 10).await;
     let at = reader.got[0].tp;
-    let admin: AdminClient<DefaultClientContext> =
-        ClientConfig::new().set("bootstrap.servers", &rig.config.bootstrap).create().unwrap();
-    let mut list = TopicPartitionList::new();
-    let topic = format!("{}{TOPIC}", rig.config.topic_prefix);
-    list.add_partition_offset(&topic, at.partition as i32, Offset::Offset(6)).unwrap();
-    admin.delete_records(&list, &AdminOptions::new()).await.unwrap();
+    delete_below(&rig, at, 6).await;
     assert_eq!(reader.source.range(at).await.unwrap().start, 6);
-    reader.source.seek(at, 2).await.unwrap();
-    let told = async {
-        loop {
-            match reader.source.next(DEADLINE).await {
-                Err(error) => break error,
-                Ok(Polled::Page(page)) => panic!("read at {}", page.record(0).offset),
-                Ok(_) => {}
-            }
-        }
-    };
-    let error = timeout(DEADLINE, told).await.unwrap();
-    assert!(matches!(&error, LogError::Fatal(text) if text.contains("gone from the log")), "{error}");
-    assert_eq!(tp(at.partition), at);
+    for (round, wrong) in [2, 50, 3].into_iter().enumerate() {
+        reader.got.clear();
+        reader.seek(at, wrong).await;
+        reader.until(DEADLINE, "trouble", |reader| !reader.troubles.is_empty()).await;
+        let Trouble { tp, offset, kind, .. } = reader.troubles[0];
+        assert_eq!((tp, offset, kind), (at, wrong, TroubleKind::OutOfRange), "{:?}", reader.troubles);
+        publish(&rig.config, (0..40).map(|n| record(format!("k{n}"), "v")).collect()).await;
+        let others = (0..40).filter(|n| partition_for(format!("k{n}").as_bytes(), PARTITIONS) != at.partition).count();
+        reader.until(DEADLINE, "the others", |reader| reader.got.len() >= others).await;
+        assert!(reader.got.iter().all(|got| got.tp != at) && reader.troubles.len() == 1);
+        let end = reader.source.range(at).await.unwrap().end;
+        reader.seek(at, 6).await;
+        reader.until(DEADLINE, "what is there", |reader| reader.passed[&at].0 == end).await;
+        let offsets = reader.got.iter().filter(|got| got.tp == at).map(|got| got.offset);
+        assert!(offsets.eq(6..end), "round {round}");
+    }
     rig.end().await;
+}
+
+/// I7: a reader of the log that is told where to end ends, although what it wants is gone.
+#[tokio::test]
+async fn replay_of_records_that_are_gone_ends_with_trouble() {
+    let rig = Rig::new().await;
+    publish(&rig.config, (0..40).map(|n| record(format!("k{n}"), "v")).collect()).await;
+    let view = KafkaView::open(&rig.config).unwrap();
+    let tps: Vec<TopicPartition> = (0..PARTITIONS).map(tp).collect();
+    let bounds: BTreeMap<_, _> = tps.iter().map(|tp| (*tp, view.range(*tp).unwrap())).collect();
+    delete_below(&rig, tps[2], 1).await;
+    let (got, troubles) = support::replay(&rig.config, bounds.clone()).await;
+    let wanted = bounds.iter().filter(|(tp, _)| **tp != tps[2]).map(|(_, range)| range.end).sum::<i64>();
+    assert_eq!(got.len() as i64, wanted, "the others are read");
+    assert_eq!(troubles.len(), 1);
+    assert_eq!((troubles[0].tp, troubles[0].offset, troubles[0].kind), (tps[2], 0, TroubleKind::OutOfRange));
+    // The topic is gone altogether.
+    let config = rig.config.clone();
+    rig.end().await;
+    let (got, troubles) = support::replay(&config, bounds).await;
+    assert_eq!((got.len(), troubles.len()), (0, PARTITIONS as usize), "{troubles:?}");
 }

@@ -18,5 +18,6 @@ macro_rules! suite {
 
 suite! {
     order_and_offsets bytes_come_back seek_and_pages wake_up cancelled_waits hand_over commit_is_fenced
-    offset_of_a_time many_publishers groups_are_apart
+    offset_of_a_time many_publishers groups_are_apart identity_tells_logs_apart markers_are_passed
+    halted_partition_is_read_after_a_seek publish_says_where failed_publish_leaves_a_beginning
 }

@@ -2,40 +2,28 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-#[expect(dead_code, reason = "other tests use the rest of it")]
 mod support;
 
 use domain::partitioner::partition_for;
-use log_kafka::{KafkaReplay, KafkaView, NULL_VALUE};
-use pipeline::{Headers, LogError, LogRange, OutRecord, Polled, Publisher as _, Source as _};
+use domain::Topic;
+use pipeline::record::NULL_VALUE;
+use pipeline::{DeadKind, DeadReason, Headers, LogError, OutRecord, Publisher as _, Record, deadletter};
 use rdkafka::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use std::time::Duration;
-use support::{PARTITIONS, Rig, TOPIC, publish, record};
-use testkit::log_suite::Got;
-use tokio_util::sync::CancellationToken;
+use support::{PARTITIONS, Rig, TOPIC, everything, publish, record, spec, tp};
 
-async fn everything(rig: &Rig) -> Vec<Got> {
-    let view = KafkaView::open(&rig.config).unwrap();
-    let tps = view.partitions(&[TOPIC]).unwrap();
-    assert_eq!(tps.len(), PARTITIONS as usize);
-    let bounds = tps.iter().map(|tp| (*tp, LogRange { start: 0, end: view.range(*tp).unwrap().end })).collect();
-    let done = CancellationToken::new();
-    let mut replay = KafkaReplay::new(view, bounds, done.clone()).unwrap();
-    let mut all = Vec::new();
-    while !done.is_cancelled() {
-        match replay.next(Duration::ZERO).await.unwrap() {
-            Polled::Assigned(tps) => {
-                for tp in tps {
-                    replay.seek(tp, 0).await.unwrap();
-                }
-            }
-            Polled::Page(page) => all.extend(page.records().map(|record| Got::of(&record))),
-            Polled::Revoked(_) | Polled::Idle => {}
-        }
-    }
-    all
+/// Bytes that no compression makes smaller.
+fn noise(bytes: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    };
+    (0..bytes).map(|_| next()).collect()
 }
 
 #[tokio::test]
@@ -49,7 +37,7 @@ async fn a_key_goes_where_our_murmur2_says() {
         .chain((0..32).map(|length| vec![0xff; length]))
         .collect();
     publish(&rig.config, keys.iter().map(|key| record(key.clone(), "v")).collect()).await;
-    let got = everything(&rig).await;
+    let got = everything(&rig.config).await;
     assert_eq!(got.len(), keys.len());
     for got in got {
         assert_eq!(got.tp.partition, partition_for(&got.key, PARTITIONS), "{:?}", got.key);
@@ -72,7 +60,7 @@ async fn a_null_value_stays_null_when_it_is_published_again() {
     let keyless = FutureRecord::<[u8], [u8]>::to(&topic).payload(b"no key");
     producer.send(keyless, Duration::from_secs(30)).await.unwrap();
 
-    let first = everything(&rig).await;
+    let first = everything(&rig.config).await;
     let gone = first.iter().find(|got| got.key == b"gone").unwrap();
     assert!(gone.value.is_empty());
     let pairs: Vec<_> = Headers::pairs(&gone.headers).collect();
@@ -82,7 +70,7 @@ async fn a_null_value_stays_null_when_it_is_published_again() {
     let mut headers = Headers::default();
     pairs.into_iter().for_each(|(name, value)| headers.push(name, value));
     publish(&rig.config, vec![OutRecord { headers, ..record("gone", "") }]).await;
-    let again = everything(&rig).await;
+    let again = everything(&rig.config).await;
     let gone: Vec<_> = again.iter().filter(|got| got.key == b"gone").collect();
     assert_eq!(gone.len(), 2);
     assert_eq!(gone[0].headers, gone[1].headers);
@@ -114,7 +102,7 @@ async fn a_header_name_that_is_not_utf8_does_no_harm() {
     let error = unsafe { bindings::rd_kafka_produceva(producer.client().native_ptr(), vus.as_ptr(), vus.len()) };
     assert!(error.is_null());
     producer.flush(Duration::from_secs(30)).unwrap();
-    let got = everything(&rig).await;
+    let got = everything(&rig.config).await;
     let pairs: Vec<_> = Headers::pairs(&got[0].headers).collect();
     assert_eq!(pairs, [("n\u{fffd}n", &b"v"[..])]);
     rig.end().await;
@@ -125,14 +113,34 @@ async fn a_record_that_is_too_large_is_refused_and_nothing_of_its_batch_is_there
     let rig = Rig::new().await;
     let mut publisher = log_kafka::KafkaPublisher::new(&rig.config).unwrap();
     let batch = vec![record("a", "small"), record("b", vec![7; rig.config.max_record_bytes])];
-    let refused = publisher.publish(batch).await;
-    assert!(matches!(&refused, Err(LogError::Refused(text)) if text.contains("the limit is 8388608")), "{refused:?}");
-    assert_eq!(everything(&rig).await, []);
+    let refused = publisher.publish(batch).await.unwrap_err();
+    let LogError::Refused(text) = &refused.error else { panic!("{refused:?}") };
+    assert!(text.contains("the limit is 8388608") && refused.refused == Some(1), "{text}");
+    assert_eq!(everything(&rig.config).await, []);
     // Larger than the answer that a fetch asks for, also where it is compressed.
-    let noise = |ix: u32| (ix.wrapping_mul(2_654_435_761).rotate_left(ix % 31) >> 11) as u8;
-    let value: Vec<u8> = (0..rig.config.max_record_bytes as u32 - 100_000).map(noise).collect();
+    let value = noise(rig.config.max_record_bytes - 1);
     publisher.publish(vec![record("a", value.clone())]).await.unwrap();
-    let got = everything(&rig).await;
+    let got = everything(&rig.config).await;
     assert!(got.len() == 1 && got[0].value == value, "it comes back whole");
+    rig.end().await;
+}
+
+/// I6: the dead letter of the largest record, and of a larger one of a foreign producer, fits in any compression.
+#[tokio::test]
+async fn dead_letter_of_the_largest_record_is_taken() {
+    let mut rig = Rig::with(support::config(), vec![spec(TOPIC, 1, &[]), spec(Topic::DeadLetter, 1, &[])]).await;
+    let reason = DeadReason { kind: DeadKind::Undecodable, text: "the first byte is 0x78".to_owned() };
+    for compression in ["none", "gzip", "snappy", "lz4", "zstd"] {
+        rig.config.properties.insert("compression.type".to_owned(), compression.to_owned());
+        let mut publisher = log_kafka::KafkaPublisher::new(&rig.config).unwrap();
+        let max = rig.config.max_record_bytes;
+        for bytes in [max - 1, 20 << 20] {
+            let value = noise(bytes);
+            let held = Record { tp: tp(0), offset: 0, append_time_us: 1, key: b"k", value: &value, headers: b"" };
+            let letter = deadletter::dead_letter(&held, "views", &reason, max);
+            let placed = publisher.publish(vec![letter]).await;
+            assert!(placed.is_ok(), "{compression}, {bytes} bytes: {:?}", placed.err());
+        }
+    }
     rig.end().await;
 }

@@ -64,6 +64,10 @@ impl<C: Clock, O: Observer> Env<C, O> {
         match needed {
             Needed::Sequences => Some(None),
             Needed::Schema(id) => self.ask(async || book.resolve(id).await).await,
+            Needed::Confirmation(id) => {
+                let now_us = self.clock.monotonic_us();
+                self.ask(async || book.confirm(id, now_us).await).await.map(|()| None)
+            }
             Needed::Registration(kind) => self.ask(async || book.register(kind).await).await.map(|()| None),
         }
     }

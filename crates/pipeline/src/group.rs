@@ -57,9 +57,7 @@ impl GroupPosition {
             cluster: self.log.cluster_id.clone(),
             topic: self.log.topic_id.clone(),
             partitions: self.log.partitions,
-            parked: self.parked.as_ref().map(|note| {
-                (note.cause.clone(), note.offset, cut(&note.text), note.since_us)
-            }),
+            parked: self.parked.as_ref().map(|note| (note.cause.clone(), note.offset, cut(&note.text), note.since_us)),
         };
         // Numbers and texts only: there is nothing in the form that cannot be written.
         let metadata = serde_json::to_string(&form).unwrap_or_default();
@@ -85,8 +83,7 @@ impl GroupPosition {
             ..Position::start(tp, form.first)
         };
         let log = LogIdentity { cluster_id: form.cluster, topic_id: form.topic, partitions: form.partitions };
-        let parked =
-            form.parked.map(|(cause, offset, text, since_us)| ParkNote { cause, offset, text, since_us });
+        let parked = form.parked.map(|(cause, offset, text, since_us)| ParkNote { cause, offset, text, since_us });
         (position.gap() == 0).then_some(GroupPosition { position, log, parked })
     }
 }

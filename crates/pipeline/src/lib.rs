@@ -34,6 +34,7 @@ pub use group::GroupPosition;
 pub use observer::{Committed, Observer, Paused, Step, Unobserved};
 pub use options::{KnownDead, WorkerOptions};
 pub use outcome::{DeadKind, DeadReason, Outcome};
+pub use owned::{check_range, compare_logs};
 pub use park::{ParkCause, Parked};
 pub use ports::{
     Abort, BeforeCommit, Clock, DedupSettings, GroupOffset, LogRange, Placed, Polled, Publisher, RecordStore, RowStore,

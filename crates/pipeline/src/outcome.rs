@@ -48,13 +48,8 @@ pub enum DeadKind {
 
 impl DeadKind {
     /// All kinds.
-    pub const ALL: [DeadKind; 5] = [
-        DeadKind::Undecodable,
-        DeadKind::Invalid,
-        DeadKind::Misplaced,
-        DeadKind::Reused,
-        DeadKind::Refused,
-    ];
+    pub const ALL: [DeadKind; 5] =
+        [DeadKind::Undecodable, DeadKind::Invalid, DeadKind::Misplaced, DeadKind::Reused, DeadKind::Refused];
 
     /// The label.
     #[must_use]

@@ -90,7 +90,10 @@ pub(crate) fn prove(passed: LastRecord, record: &Record<'_>, leader_epoch: i32) 
 }
 
 /// Compares the log of a position with the one that is there (I2, I9). An id that either does not know says nothing.
-pub(crate) fn compare_logs(stored: &LogIdentity, found: &LogIdentity) -> Result<(), ParkCause> {
+///
+/// # Errors
+/// The cause for which the partition is parked.
+pub fn compare_logs(stored: &LogIdentity, found: &LogIdentity) -> Result<(), ParkCause> {
     let differs = |stored: &str, found: &str| !stored.is_empty() && !found.is_empty() && stored != found;
     if differs(&stored.cluster_id, &found.cluster_id) || differs(&stored.topic_id, &found.topic_id) {
         return Err(ParkCause::AnotherLog { stored: stored.clone(), found: found.clone() });
@@ -102,7 +105,10 @@ pub(crate) fn compare_logs(stored: &LogIdentity, found: &LogIdentity) -> Result<
 }
 
 /// Whether the log holds the position (I2).
-pub(crate) fn check_range(position: &Position, range: LogRange) -> Result<(), ParkCause> {
+///
+/// # Errors
+/// The cause for which the partition is parked.
+pub fn check_range(position: &Position, range: LogRange) -> Result<(), ParkCause> {
     let LogRange { start, end } = range;
     if position.next_offset < start || position.next_offset > end {
         return Err(ParkCause::OutOfRange { start, end });

@@ -422,7 +422,8 @@ fn producers_of_ignored_events_are_applied_within_bounds() {
             let producer = format!("producer-{n:08}");
             let meta = Meta { producer_id: &producer, ..Events::meta(n, START_US, Some(1)) };
             let (from, to, reason, spore_id) = ("WORKING", "EPISODIC", "r", uuid::Uuid::from_u128(9));
-            let event = MemoryTiered { meta, agent_id: "a", spore_id, from, to, reason, compressed: false, compression: None };
+            let event =
+                MemoryTiered { meta, agent_id: "a", spore_id, from, to, reason, compressed: false, compression: None };
             let record = stage.events.record(&Event::MemoryTiered(event));
             stage.log.append(record);
         }
@@ -454,10 +455,12 @@ fn a_tombstone_is_a_hole_and_null_is_told_from_empty() {
         worker.stop().await.unwrap();
         let counts = stage.store.counts();
         assert_eq!((counts.holes, counts.dead), (1, 2));
-        let reasons: Vec<String> = stage.log.records(Topic::DeadLetter).iter().map(|letter| {
-            DeadLetter::parse(letter.headers.as_bytes()).unwrap().reason
-        })
-        .collect();
+        let reasons: Vec<String> = stage
+            .log
+            .records(Topic::DeadLetter)
+            .iter()
+            .map(|letter| DeadLetter::parse(letter.headers.as_bytes()).unwrap().reason)
+            .collect();
         assert!(reasons.iter().any(|reason| reason.contains("null")), "{reasons:?}");
     });
 }
@@ -539,7 +542,10 @@ fn each_dead_record_has_one_letter_and_derives_nothing() {
         assert_eq!(stage.log.records(Topic::DeadLetter).len(), 102);
         let rows = stage.store.dead_rows();
         assert_eq!(rows.len(), 102);
-        assert!(rows.iter().any(|row| row.offset == 6_789 && row.reason.contains("the row is bad") && row.id_hash.is_some()));
+        assert!(
+            rows.iter()
+                .any(|row| row.offset == 6_789 && row.reason.contains("the row is bad") && row.id_hash.is_some())
+        );
         assert_eq!((stage.store.rows("spore"), stage.log.records(Topic::WisdomInsights).len()), (0, 0));
     });
 }

@@ -12,7 +12,9 @@ use domain::fold::records::RECORDS;
 use domain::fold::views::VIEWS;
 use pipeline::deadletter::DeadLetter;
 use pipeline::schemas::Answer;
-use pipeline::{Clock, GroupPosition, Observer, OutRecord, Paused, Position, Resolve, ResolveError, SchemaBook, Source, StoreError};
+use pipeline::{
+    Clock, GroupPosition, Observer, OutRecord, Paused, Position, Resolve, ResolveError, SchemaBook, Source, StoreError,
+};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;

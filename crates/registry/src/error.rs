@@ -70,6 +70,17 @@ pub enum RegistryError {
         /// What it said.
         detail: String,
     },
+    /// A schema refers to one that it does not have.
+    #[error(
+        "the schema registry has no version {version} of subject {subject}, to which a schema in use refers; restore it \
+         there: records cannot be read without it"
+    )]
+    Reference {
+        /// The subject.
+        subject: String,
+        /// The version.
+        version: u64,
+    },
     /// It gave an id that cannot be used.
     #[error(transparent)]
     Schema(#[from] SchemaError),

@@ -7,10 +7,12 @@
 //! |---|---|
 //! | 200 | the schema, remembered |
 //! | 404 with error code 40403 | there is no such id: remembered for a short time |
+//! | 200, with references | the schema and what it refers to, fetched and put together |
 //! | anything else, or nothing | no answer: the worker waits (I7); the message says what to do |
 
 mod config;
 mod error;
+mod references;
 mod request;
 mod service;
 

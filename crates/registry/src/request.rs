@@ -39,13 +39,18 @@ pub(crate) struct Body {
 }
 
 impl Body {
+    /// A field that it may lack.
+    pub(crate) fn optional<'a, T>(&'a self, name: &str, read: impl FnOnce(&'a Json) -> Option<T>) -> Option<T> {
+        self.json.get(name).and_then(read)
+    }
+
     /// A field of it.
     pub(crate) fn field<'a, T>(
         &'a self,
         name: &str,
         read: impl FnOnce(&'a Json) -> Option<T>,
     ) -> Result<T, RegistryError> {
-        self.json.get(name).and_then(read).ok_or_else(|| {
+        self.optional(name, read).ok_or_else(|| {
             let cited: String = self.json.to_string().chars().take(MAX_CITED).collect();
             RegistryError::NoRegistry { url: self.url.clone(), detail: format!("no `{name}` in {cited}") }
         })

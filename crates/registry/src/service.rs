@@ -1,5 +1,6 @@
 //! The registry as the rest sees it: ids and schemas, remembered.
 
+use crate::references;
 use crate::request::{Answer, Requests};
 use crate::{RegistryConfig, RegistryError};
 use codec::Schemas;
@@ -70,10 +71,23 @@ impl Registry {
         looked_up.map_err(|error| RegistryError::clone(&error))
     }
 
+    /// The same, asked of the registry now, whatever it said before: it may have been rebuilt since.
+    ///
+    /// # Errors
+    /// It gave no answer; the message says what to do.
+    pub async fn schema_now(&self, id: u32) -> Result<Option<Arc<str>>, RegistryError> {
+        if id > MAX_ID {
+            return Ok(None);
+        }
+        let known = self.look_up(id).await?;
+        self.known.insert(id, known.clone()).await;
+        Ok(known)
+    }
+
     async fn look_up(&self, id: u32) -> Result<Known, RegistryError> {
         match self.requests.get(&["schemas", "ids", &id.to_string()]).await? {
             Answer::Absent => Ok(None),
-            Answer::Body(body) => body.field("schema", Json::as_str).map(|text| Some(text.into())),
+            Answer::Body(body) => references::whole(&self.requests, &body).await.map(|text| Some(text.into())),
             Answer::Refused { url, detail } => Err(RegistryError::NoRegistry { url, detail }),
         }
     }
@@ -142,6 +156,10 @@ pub async fn register_all(registry: &Registry, schemas: &Schemas) -> Result<(), 
 impl Resolve for Registry {
     fn schema(&self, id: u32) -> pipeline::schemas::Answer<'_, Option<Arc<str>>> {
         Box::pin(async move { Registry::schema(self, id).await.map_err(|error| ResolveError(error.to_string())) })
+    }
+
+    fn schema_now(&self, id: u32) -> pipeline::schemas::Answer<'_, Option<Arc<str>>> {
+        Box::pin(async move { Registry::schema_now(self, id).await.map_err(|error| ResolveError(error.to_string())) })
     }
 
     fn register<'a>(&'a self, kind: EventKind, text: &'a str) -> pipeline::schemas::Answer<'a, u32> {

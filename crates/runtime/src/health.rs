@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What a worker is doing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -18,6 +18,23 @@ pub enum WorkerState {
     Stopped,
 }
 
+/// A parked partition in the report: its worker goes on with the others (I7).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ParkedReport {
+    /// The topic.
+    pub topic: &'static str,
+    /// The partition.
+    pub partition: u32,
+    /// The offset at which it stands.
+    pub offset: i64,
+    /// The cause's label.
+    pub cause: &'static str,
+    /// Since when, in microseconds since 1970.
+    pub since_us: i64,
+    /// What is wrong and what to do.
+    pub text: String,
+}
+
 /// One worker in the report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WorkerReport {
@@ -26,6 +43,9 @@ pub struct WorkerReport {
     /// What it is doing.
     #[serde(flatten)]
     pub state: WorkerState,
+    /// Its parked partitions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parked: Vec<ParkedReport>,
 }
 
 /// The states of all workers of the process. Clones share one registry.
@@ -34,7 +54,13 @@ pub struct Health {
     workers: Arc<Mutex<BTreeMap<String, Slot>>>,
 }
 
-type Slot = Arc<Mutex<WorkerState>>;
+type Slot = Arc<Mutex<Held>>;
+
+#[derive(Debug)]
+struct Held {
+    state: WorkerState,
+    parked: BTreeMap<(&'static str, u32), ParkedReport>,
+}
 
 impl Health {
     /// An empty registry; the process is not ready while no worker is registered.
@@ -46,7 +72,7 @@ impl Health {
     /// Registers a worker as starting, and gives the handle by which it states what it does.
     #[must_use]
     pub fn register(&self, name: &str) -> WorkerHealth {
-        let slot = Arc::new(Mutex::new(WorkerState::Starting));
+        let slot = Arc::new(Mutex::new(Held { state: WorkerState::Starting, parked: BTreeMap::new() }));
         let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         workers.insert(name.to_owned(), Arc::clone(&slot));
         WorkerHealth { slot }
@@ -56,16 +82,25 @@ impl Health {
     #[must_use]
     pub fn report(&self) -> Vec<WorkerReport> {
         let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = |slot: &Slot| slot.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        workers.iter().map(|(name, slot)| WorkerReport { name: name.clone(), state: state(slot) }).collect()
+        let report = |(name, slot): (&String, &Slot)| {
+            let held = slot.lock().unwrap_or_else(PoisonError::into_inner);
+            let parked = held.parked.values().cloned().collect();
+            WorkerReport { name: name.clone(), state: held.state.clone(), parked }
+        };
+        workers.iter().map(report).collect()
     }
 
-    /// Whether there are workers and all of them are ready.
+    /// Whether there are workers and all of them are ready. Parked partitions do not count: a restart mends none of them,
+    /// and the worker goes on with the others (I7).
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        let report = self.report();
-        !report.is_empty() && report.iter().all(|worker| worker.state == WorkerState::Ready)
+        are_ready(&self.report())
     }
+}
+
+/// Whether there are workers in the report, and all of them are ready.
+pub(crate) fn are_ready(report: &[WorkerReport]) -> bool {
+    !report.is_empty() && report.iter().all(|worker| worker.state == WorkerState::Ready)
 }
 
 /// One worker's place in the registry.
@@ -77,15 +112,29 @@ pub struct WorkerHealth {
 impl WorkerHealth {
     /// States what the worker does now.
     pub fn set(&self, state: WorkerState) {
-        *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        self.held().state = state;
     }
 
     /// States that the worker works; free where it did already.
     pub fn ready(&self) {
-        let mut held = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
-        if *held != WorkerState::Ready {
-            *held = WorkerState::Ready;
+        let mut held = self.held();
+        if held.state != WorkerState::Ready {
+            held.state = WorkerState::Ready;
         }
+    }
+
+    /// States that a partition of the worker is parked.
+    pub fn parked(&self, parked: ParkedReport) {
+        self.held().parked.insert((parked.topic, parked.partition), parked);
+    }
+
+    /// States that a partition is parked no longer.
+    pub fn unparked(&self, topic: &'static str, partition: u32) {
+        self.held().parked.remove(&(topic, partition));
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// States that the worker waits.

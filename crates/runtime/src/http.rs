@@ -1,9 +1,12 @@
 //! The HTTP server for probes and metrics.
 //!
-//! `/healthz` answers while the process lives and asks no store; `/readyz` answers 200 while every worker
-//! works, else 503 with each worker and its reason; `/metrics` is Prometheus text.
+//! `/healthz` answers while the process lives and asks no store; `/readyz` answers 200 while every worker works, else 503
+//! with each worker and its reason; `/metrics` is Prometheus text.
+//!
+//! A parked partition does not make a worker unready: an orchestrator that took it out of service, or restarted it, would
+//! mend nothing and stop the other partitions (I7). `/readyz` says `degraded` then, with each of them.
 
-use crate::health::Health;
+use crate::health::{Health, are_ready};
 use crate::metrics::Metrics;
 use axum::Router;
 use axum::extract::State;
@@ -117,10 +120,15 @@ fn router(shown: Shown) -> Router {
 
 async fn readyz(State(shown): State<Shown>) -> impl IntoResponse {
     let workers = shown.health.report();
-    let ready = shown.health.is_ready();
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let body = serde_json::json!({ "ready": ready, "workers": workers }).to_string();
-    (status, [(header::CONTENT_TYPE, "application/json")], body)
+    let ready = are_ready(&workers);
+    let parked = workers.iter().any(|worker| !worker.parked.is_empty());
+    let (code, status) = match (ready, parked) {
+        (true, false) => (StatusCode::OK, "ready"),
+        (true, true) => (StatusCode::OK, "degraded"),
+        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "unready"),
+    };
+    let body = serde_json::json!({ "status": status, "ready": ready, "workers": workers }).to_string();
+    (code, [(header::CONTENT_TYPE, "application/json")], body)
 }
 
 async fn metrics(State(shown): State<Shown>) -> impl IntoResponse {
@@ -131,6 +139,7 @@ async fn metrics(State(shown): State<Shown>) -> impl IntoResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::health::ParkedReport;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     async fn start(health: &Health) -> (SocketAddr, CancellationToken, tokio::task::JoinHandle<Result<(), HttpError>>) {
@@ -165,6 +174,33 @@ mod tests {
         assert!(fetch(address, "/readyz").await.starts_with("HTTP/1.1 200"));
         assert!(fetch(address, "/metrics").await.contains("sporelog_build_info"));
         assert!(fetch(address, "/other").await.starts_with("HTTP/1.1 404"));
+        stop.cancel();
+        served.await.unwrap().unwrap();
+    }
+
+    /// I7: trouble of one partition takes no worker out of service, and is told with its coordinates.
+    #[tokio::test]
+    async fn a_parked_partition_degrades_and_an_outage_unreadies() {
+        let health = Health::new();
+        let worker = health.register("projector-0");
+        let (address, stop, served) = start(&health).await;
+        worker.ready();
+        let (topic, text) = ("agent.state", "agent.state/3 is parked".to_owned());
+        let parked = ParkedReport { topic, partition: 3, offset: 7, cause: "unreadable", since_us: 5, text };
+        worker.parked(parked);
+        let answer = fetch(address, "/readyz").await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(r#""status":"degraded""#), "{answer}");
+        for part in [r#""topic":"agent.state""#, r#""partition":3"#, r#""offset":7"#, r#""cause":"unreadable""#] {
+            assert!(answer.contains(part), "{answer}");
+        }
+        assert!(answer.contains("agent.state/3 is parked"), "{answer}");
+        worker.paused("the store is unavailable");
+        let answer = fetch(address, "/readyz").await;
+        assert!(answer.starts_with("HTTP/1.1 503") && answer.contains(r#""cause":"unreadable""#), "{answer}");
+        worker.ready();
+        worker.unparked("agent.state", 3);
+        let answer = fetch(address, "/readyz").await;
+        assert!(answer.contains(r#""status":"ready""#) && !answer.contains("unreadable"), "{answer}");
         stop.cancel();
         served.await.unwrap().unwrap();
     }

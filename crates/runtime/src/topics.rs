@@ -1,5 +1,6 @@
 //! Reading `topics.yaml`. What it means is the domain's affair: [`domain::topics`].
 
+use domain::Topic;
 use domain::topics::{Desired, TopicSpec, TopicsError, TopicsFile};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -56,10 +57,25 @@ pub fn desired(file: Option<&Path>, profile: &str) -> Result<Desired, LoadError>
     Ok(topics.desired((!profile.is_empty()).then_some(profile))?)
 }
 
+/// How long each topic keeps its records, in us; `i64::MAX` where it keeps them for ever, keeps the last of each key, or is
+/// not among them: nothing that may still lie in the log is forgotten.
+#[must_use]
+pub fn retention_us(topics: &[TopicSpec]) -> [i64; Topic::ALL.len()] {
+    let mut retention_us = [i64::MAX; Topic::ALL.len()];
+    for spec in topics {
+        let config = |name: &str| spec.configs.get(name).map(String::as_str);
+        let compacts = config("cleanup.policy").is_some_and(|policy| policy.contains("compact"));
+        let ms = config("retention.ms").and_then(|ms| ms.parse::<i64>().ok()).filter(|ms| *ms >= 0);
+        if let Some(ms) = ms.filter(|_| !compacts) {
+            retention_us[spec.topic as usize] = ms.saturating_mul(1_000);
+        }
+    }
+    retention_us
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::Topic;
 
     #[test]
     fn the_built_in_file_has_the_local_profile() {
@@ -78,5 +94,17 @@ mod tests {
         std::fs::write(file.path(), "replication: 3\ntopcs: {}\n").unwrap();
         let error = load(Some(file.path()), "local").unwrap_err().to_string();
         assert!(error.contains("topcs") && error.contains(&file.path().display().to_string()), "{error}");
+    }
+
+    /// I8: a producer's floor is kept as long as its records may come again, and no longer.
+    #[test]
+    fn retention_is_that_of_the_file_and_endless_where_records_stay() {
+        let mut topics = load(None, "local").unwrap();
+        let us = |topics: &[TopicSpec], topic: Topic| retention_us(topics)[topic as usize];
+        assert_eq!(us(&topics, Topic::AgentPresence), 7 * 86_400_000_000);
+        assert_eq!(us(&topics, Topic::SporeCreated), i64::MAX);
+        assert_eq!(us(&topics, Topic::FieldCoherence), i64::MAX, "compacted");
+        topics.retain(|spec| spec.topic != Topic::AgentPresence);
+        assert_eq!(us(&topics, Topic::AgentPresence), i64::MAX);
     }
 }

@@ -1,7 +1,7 @@
 -- The analysts' contract: SQL views under plain names over the tables of the versions in use.
 -- Stamps and states are left out. Parts of partial tables are merged: sums are added, and so are counts of distinct
--- members, because the parts hold disjoint members. Fixed-point columns are divided by 1e6: views show units, where the
--- tables hold millionths. JSON is shown as jsonb. Times are microseconds since 1970 UTC: time_text(created_at).
+-- members, because the parts hold disjoint members. Fixed-point columns are divided by their scale: views show units, where
+-- the tables hold millionths (credits: hundredths). JSON is shown as jsonb. Times are microseconds since 1970 UTC: time_text(created_at).
 -- A view acts with the rights of who asks, so that row-level security holds. Hypertables cannot have it beside compression;
 -- the views over them filter by themselves, and readers have no grant on the tables: monthly_reader and monthly_seen
 -- (in braces) stand for either.
@@ -49,7 +49,7 @@ SELECT
     background_sealed, personality::jsonb, likes::jsonb, dislikes::jsonb, goals, public_key, primary_region,
     backup_regions::jsonb, capabilities::jsonb, subscription_tier, private_sealed, tone, mood, energy, location_h3,
     position::jsonb, action::jsonb, emotional_state, physical_state, cognitive_load, consciousness_score, status,
-    credits_sum / 1e6::float8 AS credits_sum, changes, first_at, last_at
+    credits_sum / 1e2::float8 AS credits_sum, changes, first_at, last_at
 FROM {views}agent;
 
 -- Every change of an agent's state.

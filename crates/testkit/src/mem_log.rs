@@ -194,7 +194,14 @@ impl MemLog {
         let id = state.next_member;
         state.next_member += 1;
         state.members.insert(id, Member::default());
-        MemSource { log: self.clone(), group: group.to_owned(), id, cursors: BTreeMap::new(), turn: 0, passed: BTreeMap::new() }
+        MemSource {
+            log: self.clone(),
+            group: group.to_owned(),
+            id,
+            cursors: BTreeMap::new(),
+            turn: 0,
+            passed: BTreeMap::new(),
+        }
     }
 
     /// Gives partitions to a member; it learns of it at its next poll.

@@ -228,12 +228,7 @@ impl RowStore for MemStore {
         Ok(producers.iter().map(find).collect())
     }
 
-    async fn forget_producers(
-        &mut self,
-        _: &Projection,
-        tp: TopicPartition,
-        silent: Silent,
-    ) -> Result<(), StoreError> {
+    async fn forget_producers(&mut self, _: &Projection, tp: TopicPartition, silent: Silent) -> Result<(), StoreError> {
         let mut state = self.0.borrow_mut();
         let is_kept = |head: &SequenceHead| silent.floors_before_us.is_none_or(|us| head.last_append_us >= us);
         state.producers.retain(|key, (head, _)| key.0 != tp || is_kept(head));

@@ -15,8 +15,8 @@ use domain::digest::{LogicalRow, Merger};
 use domain::table::Table;
 use domain::{Projection, Topic, TopicPartition};
 use pipeline::{
-    Advance, Claim, Claimed, DeadRow, Flush, LastRecord, LogIdentity, Position, RecordStore, RowStore,
-    SequenceChange, StoreError, nothing_before_commit,
+    Advance, Claim, Claimed, DeadRow, Flush, LastRecord, LogIdentity, Position, RecordStore, RowStore, SequenceChange,
+    StoreError, nothing_before_commit,
 };
 use tables::{FACTS, NUMBERS, SUITE};
 use uuid::Uuid;
@@ -156,7 +156,11 @@ pub async fn claims_raise_epochs<S: RowStore>(store: &mut S) {
     assert_eq!((first[0].position, position), (None, None));
     assert_eq!(store.positions(&SUITE, &both).await.unwrap(), []);
     let other = Projection { version: 2, ..SUITE };
-    assert_eq!(store.claim(&other, &claims).await.unwrap()[1].epoch, first[1].epoch, "versions do not fence each other");
+    assert_eq!(
+        store.claim(&other, &claims).await.unwrap()[1].epoch,
+        first[1].epoch,
+        "versions do not fence each other"
+    );
 }
 
 /// What was committed is what the next claim goes on from, to the last field.

@@ -13,8 +13,8 @@ use domain::table::Table;
 use domain::{Projection, TopicPartition};
 use log_kafka::{KafkaPublisher, KafkaSource};
 use pipeline::{
-    Claim, Claimed, DedupSettings, Flush, ParkNote, Position, RecordStore, RowStore, Silent, StoreError, StoredSequence,
-    SystemClock, WorkerOptions,
+    Claim, Claimed, DedupSettings, Flush, ParkNote, Position, RecordStore, RowStore, Silent, StoreError,
+    StoredSequence, SystemClock, WorkerOptions,
 };
 use std::ops::Range;
 use std::sync::mpsc::{Receiver, Sender, channel};

@@ -170,7 +170,9 @@ async fn publish(mut publisher: KafkaPublisher, records: Vec<OutRecord>) {
         loop {
             match publisher.publish(batch.to_vec()).await {
                 Ok(_) => break,
-                Err(Unpublished { error: LogError::Unavailable(_), .. }) => tokio::time::sleep(Duration::from_millis(100)).await,
+                Err(Unpublished { error: LogError::Unavailable(_), .. }) => {
+                    tokio::time::sleep(Duration::from_millis(100)).await
+                }
                 Err(error) => panic!("{error}"),
             }
         }

@@ -1,6 +1,6 @@
 //! The aggregator: the log into windowed series.
 //!
-//! poll -> decode -> admit -> fold -> load -> publish -> commit rows and position: the loop is
+//! poll -> decode -> deduplicate -> fold -> load -> write rows and position -> publish -> COMMIT: the loop is
 //! [`pipeline::Worker`]; what is the aggregator's own is [`domain::fold::series`].
 
 use domain::fold::series::SERIES;

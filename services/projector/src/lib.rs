@@ -1,6 +1,6 @@
 //! The projector: the log into views that say what is.
 //!
-//! poll -> decode -> admit -> fold -> load -> publish -> commit rows and position -> caches: the loop is
+//! poll -> decode -> deduplicate -> fold -> load -> write rows and position -> publish -> COMMIT -> caches: the loop is
 //! [`pipeline::Worker`]; what is the projector's own is [`domain::fold::views`].
 
 use domain::fold::views::VIEWS;

@@ -2,7 +2,8 @@
 
 use crate::roles::Role;
 use crate::verbs::{
-    completions, deadletter, docs, import, lag, migrate, role, schema, simulate, sql, topics, up, verify,
+    completions, deadletter, docs, doctor, import, lag, migrate, projection, role, schema, simulate, sql, topics, up,
+    verify,
 };
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
@@ -32,6 +33,7 @@ Examples:
   sporelog sql --tables                                what there is to ask
   sporelog sql 'SELECT count(*) FROM interactions'     ask it
   sporelog deadletter list                             what could not be applied, and why
+  sporelog doctor                                      what is wrong, and what to do
   SPORELOG__HTTP__LISTEN=127.0.0.1:0 sporelog --set worker.batch_max_records=500 sql --tables
 
 Every option, its default and its environment variable: docs/configuration.md.
@@ -39,7 +41,7 @@ Every option, its default and its environment variable: docs/configuration.md.
 Exit status:
   0    done
   1    it failed, or a check found a fault; the message says which
-  2    `topics plan` or `migrate status` found something to do
+  2    `topics plan` or `migrate status` found something to do; a plan waits for --yes; `verify` could not compare all
   64   the command line is wrong
   130  stopped by a second signal";
 
@@ -81,8 +83,12 @@ pub enum Verb {
     Simulate(simulate::Args),
     /// Fold the log again and compare every table with what is stored.
     Verify(verify::Args),
-    /// Show how far each projection is behind the log.
+    /// Show how far each projection is behind the log, and which partitions are parked.
     Lag(lag::Args),
+    /// Say what is wrong with log, topics, stores and settings, and what to do.
+    Doctor(doctor::Args),
+    /// Let a projection pass over offsets that it cannot apply.
+    Projection(projection::Args),
     /// Ask the stores in SQL, read-only.
     Sql(sql::Args),
     /// Look at records that could not be applied.
@@ -142,6 +148,8 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
             Verb::Import(args) => import::run(args, config).await,
             Verb::Simulate(args) => simulate::run(args, config).await,
             Verb::Lag(args) => lag::run(args, config).await,
+            Verb::Doctor(args) => doctor::run(args, config).await,
+            Verb::Projection(args) => projection::run(args, config).await,
             Verb::Verify(args) => verify::run(args, config).await,
             Verb::Deadletter(args) => deadletter::run(args, config).await,
             Verb::Schema(args) => schema::run(args, config).await,
@@ -223,14 +231,14 @@ mod tests {
             let args = ["sporelog"].iter().chain(args).copied().chain(["sql", "--tables"]);
             Cli::try_parse_from(args).map(|cli| cli.global)
         };
-        let config = global(&["--data-dir", "d", "--log-format", "json", "-vv", "--set", "worker.horizon_ms=7"]);
+        let config = global(&["--data-dir", "d", "--log-format", "json", "-vv", "--set", "dedup.window_ms=7"]);
         let config = config.unwrap().load().unwrap();
         assert_eq!(config.data.dir, PathBuf::from("d"));
         assert_eq!(config.telemetry.log_format, LogFormat::Json);
         assert_eq!(config.telemetry.log_level, "trace");
-        assert_eq!(config.worker.horizon_ms, 7);
-        let error = global(&["--set", "worker.horizon=7"]).unwrap().load().unwrap_err().to_string();
-        assert!(error.contains("--set") && error.contains("did you mean worker.horizon_ms?"), "{error}");
+        assert_eq!(config.dedup.window_ms, 7);
+        let error = global(&["--set", "dedup.window=7"]).unwrap().load().unwrap_err().to_string();
+        assert!(error.contains("--set") && error.contains("did you mean dedup.window_ms?"), "{error}");
         assert!(global(&["--set", "worker"]).is_err());
     }
 }

@@ -8,6 +8,7 @@ mod observer;
 mod process;
 mod render;
 mod roles;
+mod standing;
 mod verbs;
 
 #[global_allocator]

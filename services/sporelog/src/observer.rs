@@ -1,7 +1,7 @@
 //! A worker's observer that can hold it at a step, so that a test can kill the process just there.
 
 use domain::TopicPartition;
-use pipeline::{Committed, DeadKind, Observer, Paused, Step};
+use pipeline::{Committed, DeadKind, Observer, Parked, Paused, Step};
 use runtime::observe::WorkerObserver;
 use std::cell::Cell;
 
@@ -70,8 +70,12 @@ impl Observer for RoleObserver {
         self.inner.fenced();
     }
 
-    fn horizon_shortened(&self, tp: TopicPartition) {
-        self.inner.horizon_shortened(tp);
+    fn parked(&self, parked: &Parked) {
+        self.inner.parked(parked);
+    }
+
+    fn unparked(&self, tp: TopicPartition) {
+        self.inner.unparked(tp);
     }
 
     fn paused(&self, cause: Paused, reason: &str) {

@@ -187,7 +187,7 @@ pub struct AgentStateChanged<'a> {
     /// One of the vocabulary `agent_status`.
     #[serde(borrow, default)]
     pub status: Option<&'a str>,
-    /// Change of its emotional credits, -1e9 to 1e9. Summed in fixed point, scale 1e6.
+    /// Change of its emotional credits, -90000000 to 90000000. Summed in fixed point, hundredths.
     #[serde(default)]
     pub credits_delta: Option<f64>,
     /// Names of the nullable fields that this event sets to null. At most 64.
@@ -206,7 +206,7 @@ pub struct BeliefUpdated<'a> {
     /// The belief distribution, probabilities from 0 to 1, or sealed; at most 10000.
     #[serde(borrow)]
     pub beliefs: Beliefs<'a>,
-    /// Variational free energy, -1e9 to 1e9. Summed in fixed point, scale 1e6.
+    /// Variational free energy, -9000 to 9000. Summed in fixed point, scale 1e6.
     pub free_energy: f64,
     /// -sum p ln(p + 1e-10), nats, 0 to 100 (1e-6 below 0 is tolerated). Summed in fixed point, scale 1e6.
     pub entropy: f64,

@@ -28,7 +28,7 @@ pub struct CoalitionFormed<'a> {
     /// Its configuration, JSON text.
     #[serde(borrow, default)]
     pub business_config: Option<&'a str>,
-    /// What it starts with: a decimal number as text, at most 28 digits, 6 of them after the point.
+    /// What it starts with: a decimal number as text, at most 28 digits, 6 of them after the point; -90000000 to 90000000.
     #[serde(borrow, default)]
     pub initial_capital: Option<&'a str>,
 }
@@ -48,7 +48,7 @@ pub struct CoalitionMembership<'a> {
     /// Its role there.
     #[serde(borrow, default)]
     pub role: Option<&'a str>,
-    /// What it contributed, 0 to 1e9.
+    /// What it contributed, 0 to 90000000.
     #[serde(default)]
     pub contribution_score: Option<f64>,
 }
@@ -63,10 +63,10 @@ pub struct CoalitionReported<'a> {
     pub coalition_id: &'a str,
     /// One of the vocabulary `coalition_status`.
     pub status: &'a str,
-    /// What it has: a decimal number as text, at most 28 digits, 6 of them after the point.
+    /// What it has: a decimal number as text, at most 28 digits, 6 of them after the point; -90000000 to 90000000.
     #[serde(borrow, default)]
     pub current_capital: Option<&'a str>,
-    /// Revenue since the last report, -1e9 to 1e9. Summed in fixed point, scale 1e6.
+    /// Revenue since the last report, -90000000 to 90000000. Summed in fixed point, hundredths.
     #[serde(default)]
     pub revenue_delta: Option<f64>,
     /// Its efficiency, 0 to 1000. Summed in fixed point, scale 1e6.

@@ -1,5 +1,8 @@
 //! The record key of an event: `tenant|key` (design 5). It decides the partition, hence who writes the event's rows
 //! and in which order (I3, I9).
+//!
+//! `|` separates the parts of a key and is not escaped. So that no two events share a key by accident, validity refuses it
+//! in the tenant and in every part but the last, which runs to the key's end.
 
 use uuid::Uuid;
 
@@ -48,13 +51,14 @@ impl Digits {
 impl Event<'_> {
     /// Appends the record key, `tenant|key`, to `out`.
     pub fn key(&self, out: &mut Vec<u8>) {
-        self.key_parts(&mut |bytes| {
+        self.key_parts(&mut |bytes, _| {
             out.extend_from_slice(bytes);
             true
         });
     }
 
-    /// Whether `key` is this event's record key. Does not allocate.
+    /// Whether `key` is this event's record key. Does not allocate. The digits of an id may be upper-case: that is the same
+    /// id, and the event that is folded bears the canonical form.
     ///
     /// `Forgotten` is appended to every affected topic under that topic's key (I11): of its key only the tenant is
     /// fixed.
@@ -65,27 +69,25 @@ impl Event<'_> {
             return key.len() > tenant.len() + 1 && key.starts_with(tenant) && key[tenant.len()] == b'|';
         }
         let mut rest = key;
-        let equal = self.key_parts(&mut |bytes| match rest.strip_prefix(bytes) {
-            Some(after) => {
-                rest = after;
-                true
-            }
-            None => false,
+        let equal = self.key_parts(&mut |bytes, is_id| {
+            let Some((head, tail)) = rest.split_at_checked(bytes.len()) else { return false };
+            rest = tail;
+            head == bytes || (is_id && head.eq_ignore_ascii_case(bytes))
         });
         equal && rest.is_empty()
     }
 
-    /// Gives the key to `sink` piece by piece until it returns false; whether it never did.
-    fn key_parts(&self, sink: &mut dyn FnMut(&[u8]) -> bool) -> bool {
-        if !sink(self.meta().tenant_id.as_bytes()) {
+    /// Gives the key to `sink` piece by piece, with whether it is an id's, until it returns false; whether it never did.
+    fn key_parts(&self, sink: &mut dyn FnMut(&[u8], bool) -> bool) -> bool {
+        if !sink(self.meta().tenant_id.as_bytes(), false) {
             return false;
         }
         let mut put = |part: Part<'_>| {
-            sink(b"|")
+            sink(b"|", false)
                 && match part {
-                    Part::Text(text) => sink(text.as_bytes()),
-                    Part::Id(id) => sink(canonical::text(id, &mut [0; canonical::LEN]).as_bytes()),
-                    Part::Int(value) => sink(Digits::new(value).bytes()),
+                    Part::Text(text) => sink(text.as_bytes(), false),
+                    Part::Id(id) => sink(canonical::text(id, &mut [0; canonical::LEN]).as_bytes(), true),
+                    Part::Int(value) => sink(Digits::new(value).bytes(), false),
                 }
         };
         match self {
@@ -103,13 +105,19 @@ impl Event<'_> {
             Event::LoopOpened(e) => put(Part::Text(e.loop_id)),
             Event::LoopAdvanced(e) => put(Part::Text(e.loop_id)),
             Event::Contributed(e) => put(Part::Text(e.signature)),
-            Event::Blessed(e) => put(Part::Text(e.signature.unwrap_or(e.subject_id))),
+            // The blessings of one subject lie in one partition; those of a pattern beside what it consists of.
+            Event::Blessed(e) if e.subject_kind == "PATTERN" => put(Part::Text(e.signature.unwrap_or(e.subject_id))),
+            Event::Blessed(e) => put(Part::Text(e.subject_id)),
             Event::WisdomCrystallized(e) => put(Part::Text(e.signature)),
             Event::CoalitionFormed(e) => put(Part::Text(e.coalition_id)),
             Event::CoalitionMembership(e) => put(Part::Text(e.coalition_id)),
             Event::CoalitionReported(e) => put(Part::Text(e.coalition_id)),
             Event::FieldMeasured(e) => {
-                put(Part::Text(e.region_id)) && put(Part::Int(e.window_start)) && put(Part::Text(e.source))
+                // The length too: an hour may start with a minute, and compaction keeps one record of a key.
+                put(Part::Text(e.region_id))
+                    && put(Part::Int(e.window_start))
+                    && put(Part::Int(e.window_secs.into()))
+                    && put(Part::Text(e.source))
             }
             Event::PolicyDecided(e) => put(Part::Text(e.subject_id)),
             Event::Forgotten(e) => put(Part::Text(e.subject_id)),

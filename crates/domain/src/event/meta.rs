@@ -8,21 +8,23 @@ use super::canonical;
 /// What every event carries: identity, time, origin.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Meta<'a> {
-    /// Minted once by the producer (v7; the importer derives a v5 of file and row). A retry repeats it.
+    /// Minted once by the producer: v7, or v5 where it is derived ([`derived_id`]). A retry repeats it.
     #[serde(with = "canonical")]
     pub event_id: Uuid,
     /// Valid time: when it happened, in microseconds since the Unix epoch, UTC. From 0 to 5 minutes past the append time.
     pub occurred_at: i64,
     /// The tenant. 1 to 256 bytes, without `|` (it separates the parts of a record key).
     pub tenant_id: &'a str,
-    /// Who appended it. 1 to 256 bytes.
+    /// Who appended it. 1 to 256 bytes; what begins with a projection's name and `/` is for derived events.
     pub producer_id: &'a str,
-    /// Sequence number of this producer in this topic, rising in append order, from 0; null where the producer keeps none.
+    /// Number of this event, from 0, unique per producer and topic, in any order within 1,024 of a partition; null where the
+    /// producer keeps none. Who does not keep its counter durably puts its start into its producer_id.
     #[serde(default)]
     pub producer_seq: Option<i64>,
     /// Resonance of the writer with the subject, 0 to 100; breaks ties between writers who had seen the same version.
     pub love_resonance: i32,
-    /// The version (a gen, in microseconds or version steps) this writer had seen; null for a blind writer. From 0 to 5 minutes past the append time.
+    /// The version that a read gave this writer, in microseconds; null for a blind writer. From 0 to 5 minutes past the
+    /// append time.
     #[serde(default)]
     pub base_version: Option<i64>,
     /// W3C trace id: normally 32 hexadecimal digits; at most 8 KiB.
@@ -53,4 +55,42 @@ pub fn minted_us(meta: &Meta<'_>) -> i64 {
     }
     // The first 48 bits; times a thousand they fit easily.
     (meta.event_id.as_u128() >> 80) as i64 * 1_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meta(event_id: Uuid) -> Meta<'static> {
+        Meta {
+            event_id,
+            occurred_at: 77,
+            tenant_id: "t",
+            producer_id: "p",
+            producer_seq: None,
+            love_resonance: 0,
+            base_version: None,
+            trace_id: None,
+            causation_id: None,
+        }
+    }
+
+    #[test]
+    fn minted_us_is_the_time_of_a_v7_and_occurred_at_of_others() {
+        let time = uuid::Timestamp::from_unix_time(1_764_000_000, 123_456_789, 0, 0);
+        assert_eq!(minted_us(&meta(Uuid::new_v7(time))), 1_764_000_000_123_000);
+        assert_eq!(minted_us(&meta(derived_id("t", "k", "n"))), 77);
+        assert_eq!(minted_us(&meta(Uuid::from_u128(7))), 77);
+        assert!(minted_us(&meta(Uuid::from_u128(u128::MAX & !(0xf << 76) | 7 << 76))) > 0, "the largest time fits");
+    }
+
+    /// Ids in the log depend on it: neither namespace nor form may change.
+    #[test]
+    fn derived_id_is_the_same_for_ever() {
+        let id = derived_id("grove", "Contributed", "01939f5e-7c1a-7b3d-8e2f-0a1b2c3d0001");
+        assert_eq!(id.get_version_num(), 5);
+        assert_eq!(id.to_string(), "f03d9019-5f2a-524a-901d-a263a09ee68f");
+        assert_ne!(id, derived_id("grove", "Contributed", "01939f5e-7c1a-7b3d-8e2f-0a1b2c3d0002"));
+        assert_ne!(id, derived_id("meadow", "Contributed", "01939f5e-7c1a-7b3d-8e2f-0a1b2c3d0001"));
+    }
 }

@@ -117,6 +117,13 @@ impl EventKind {
     pub const fn derived(self) -> bool {
         matches!(self, EventKind::Contributed | EventKind::WisdomCrystallized)
     }
+
+    /// The slot of its sequence numbers, where it is derived: see [`crate::projection::DERIVED_SLOTS`].
+    #[must_use]
+    pub fn derived_slot(self) -> Option<i64> {
+        let slots = crate::projection::DERIVED_SLOTS;
+        slots.iter().find(|(kind, _)| *kind == self).map(|(_, slot)| *slot)
+    }
 }
 
 impl Event<'_> {

@@ -3,7 +3,7 @@
 use crate::delta::Deltas;
 use crate::distinct;
 use crate::event::{AgentHeartbeat, Event, InteractionRecorded, Meta};
-use crate::fixed;
+use crate::fixed::{IMPACT, PERCENT};
 use crate::projection::{Folded, Projection};
 use crate::tables::series::{AGENT_RATE, FIELD_COHERENCE, REGION_RATE, SPORE_VELOCITY};
 use crate::topic::Topic;
@@ -42,7 +42,7 @@ fn fold(event: &Event<'_>, rows: &mut Deltas) -> Folded {
 }
 
 fn field_coherence(heartbeat: &AgentHeartbeat<'_>, rows: &mut Deltas) {
-    let level = heartbeat.coherence_level.map(fixed::from_double);
+    let level = heartbeat.coherence_level.map(|level| PERCENT.units(level));
     let start = window::start(heartbeat.meta.occurred_at, window::MINUTE_US);
     let mut row = rows.row(&FIELD_COHERENCE[0], |key| {
         key.text(heartbeat.meta.tenant_id).text(heartbeat.region_id).int(start);
@@ -60,7 +60,7 @@ fn field_coherence(heartbeat: &AgentHeartbeat<'_>, rows: &mut Deltas) {
 
 fn interaction_rate(event: &InteractionRecorded<'_>, rows: &mut Deltas) {
     let region = event.region_id.unwrap_or_default();
-    let impact = fixed::from_double(event.field_impact);
+    let impact = IMPACT.units(event.field_impact);
     let start = window::start(event.meta.occurred_at, window::MINUTE_US);
     rows.row(&AGENT_RATE, |key| {
         key.text(event.meta.tenant_id).text(region).int(start).text(event.agent_id);

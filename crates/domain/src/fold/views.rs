@@ -6,10 +6,10 @@ use super::stamp;
 use crate::cell::Cell;
 use crate::delta::{Deltas, RowMut};
 use crate::event::{
-    AgentHeartbeat, AgentProfiled, AgentStateChanged, Contributed, Event, InteractionRecorded, Meta, SporeCreated,
-    SporePropagated, Text,
+    AgentHeartbeat, AgentProfiled, AgentStateChanged, Contributed, Event, EventKind, InteractionRecorded, Meta,
+    SporeCreated, SporePropagated, Text, derived_id,
 };
-use crate::fixed;
+use crate::fixed::{BOND_DELTA, IMPACT, MONEY, SHARE};
 use crate::projection::{Emit, Folded, Origin, Projection};
 use crate::stamp::Stamp;
 use crate::tables::views::{
@@ -17,7 +17,6 @@ use crate::tables::views::{
 };
 use crate::topic::Topic;
 use crate::window;
-use uuid::Uuid;
 
 /// The views, written by the projector.
 pub static VIEWS: Projection = Projection {
@@ -73,7 +72,7 @@ fn received(hop: &SporePropagated<'_>, rows: &mut Deltas) {
     .merge("first_at", Cell::Int(hop.meta.occurred_at))
     .merge("last_at", Cell::Int(hop.meta.occurred_at))
     .merge("hop", Cell::Int(hop.hop.into()))
-    .merge("resonance", Cell::Int(fixed::from_double(hop.resonance)));
+    .merge("resonance", Cell::Int(SHARE.units(hop.resonance)));
 }
 
 fn contact(event: &InteractionRecorded<'_>, rows: &mut Deltas) {
@@ -81,9 +80,9 @@ fn contact(event: &InteractionRecorded<'_>, rows: &mut Deltas) {
         key.text(event.meta.tenant_id).text(event.agent_id).text(event.peer_id);
     });
     row.add("interactions", 1)
-        .add("affection_sum", fixed::from_double(event.affection_delta))
-        .add("trust_sum", fixed::from_double(event.trust_delta))
-        .add("field_impact_sum", fixed::from_double(event.field_impact));
+        .add("affection_sum", BOND_DELTA.units(event.affection_delta))
+        .add("trust_sum", BOND_DELTA.units(event.trust_delta))
+        .add("field_impact_sum", IMPACT.units(event.field_impact));
     if event.relationship_type.is_some() {
         row.latest("relationship_type", Cell::text(event.relationship_type), &stamp(&event.meta));
     }
@@ -177,7 +176,7 @@ fn state_changed(event: &AgentStateChanged<'_>, rows: &mut Deltas) {
         .set("consciousness_score", Cell::double(event.consciousness_score))
         .set("status", Cell::text(event.status));
     if let Some(delta) = event.credits_delta {
-        registers.row.add("credits_sum", fixed::from_double(delta));
+        registers.row.add("credits_sum", MONEY.units(delta));
     }
 }
 
@@ -239,15 +238,16 @@ fn derive(event: &Event<'_>, origin: Origin<'_>, emit: &mut Emit<'_>) {
         Text::Plain(plain) => Text::Plain(cut(plain, CONTRIBUTION_BYTES)),
         Text::Sealed(sealed) => Text::Sealed(*sealed),
     };
-    emit(&Event::Contributed(contribution(spore, content, origin)));
+    let Some(slot) = EventKind::Contributed.derived_slot() else { return };
+    emit(&Event::Contributed(contribution(spore, content, origin, slot)));
 }
 
-fn contribution<'a>(spore: &SporeCreated<'a>, content: Text<'a>, origin: Origin<'a>) -> Contributed<'a> {
+fn contribution<'a>(spore: &SporeCreated<'a>, content: Text<'a>, origin: Origin<'a>, slot: i64) -> Contributed<'a> {
     Contributed {
         meta: Meta {
-            event_id: Uuid::new_v5(&spore.meta.event_id, b"Contributed"),
+            event_id: derived_id(spore.meta.tenant_id, "Contributed", &spore.meta.event_id.to_string()),
             producer_id: origin.producer_id,
-            producer_seq: Some(origin.first_seq),
+            producer_seq: Some(origin.seq(slot)),
             base_version: None,
             causation_id: Some(spore.meta.event_id),
             ..spore.meta.clone()

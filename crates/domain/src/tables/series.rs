@@ -1,23 +1,28 @@
 //! The series: windowed aggregates over event time.
 
 use super::{AGENT, REGION, TENANT, WINDOW};
+use crate::fixed::{COUNT, IMPACT, PERCENT};
 use crate::table::Merge::{CountOf, Max, State, Sum};
 use crate::table::{Column, KeyColumn, Rollup, StateKind, Table, Type};
 use crate::topic::Topic;
 use crate::window::{DAY_US, HOUR_US};
 
 const COHERENCE_COLUMNS: [Column; 6] = [
-    Column::new("heartbeats", Type::Int, Sum, "How many heartbeats were heard."),
-    Column::new("reports", Type::Int, Sum, "How many of them reported a coherence level."),
-    Column::new("coherence_sum", Type::Fixed, Sum, "The sum of the levels reported.").unit("millionths of 0..100"),
-    Column::new("coherence_peak", Type::Fixed, Max, "The largest level reported.").unit("millionths of 0..100"),
+    Column::new("heartbeats", Type::Int, Sum, "How many heartbeats were heard.").quantity(COUNT),
+    Column::new("reports", Type::Int, Sum, "How many of them reported a coherence level.").quantity(COUNT),
+    Column::new("coherence_sum", Type::Fixed, Sum, "The sum of the levels reported.")
+        .quantity(PERCENT)
+        .unit("millionths of 0..100"),
+    Column::new("coherence_peak", Type::Fixed, Max, "The largest level reported.")
+        .quantity(PERCENT)
+        .unit("millionths of 0..100"),
     Column::new("agents_state", Type::Bytes, State(StateKind::Distinct), "The set of agents heard."),
     Column::new("agents", Type::Int, CountOf("agents_state"), "How many agents were heard; exact to 4,096 per part."),
 ];
 
 const RATE_COLUMNS: [Column; 2] = [
-    Column::new("interactions", Type::Int, Sum, "How many interactions there were."),
-    Column::new("field_impact_sum", Type::Fixed, Sum, "The sum of field impact.").unit("millionths"),
+    Column::new("interactions", Type::Int, Sum, "How many interactions there were.").quantity(COUNT),
+    Column::new("field_impact_sum", Type::Fixed, Sum, "The sum of field impact.").quantity(IMPACT).unit("millionths"),
 ];
 
 const REGION_KEY: &[KeyColumn] = &[TENANT, REGION, WINDOW];
@@ -76,8 +81,8 @@ pub static SPORE_VELOCITY: Table = Table {
     partial: true,
     key: REGION_KEY,
     columns: &[
-        Column::new("created", Type::Int, Sum, "How many spores were created."),
-        Column::new("propagated", Type::Int, Sum, "How many times a spore was passed on."),
+        Column::new("created", Type::Int, Sum, "How many spores were created.").quantity(COUNT),
+        Column::new("propagated", Type::Int, Sum, "How many times a spore was passed on.").quantity(COUNT),
     ],
     rollup: None,
     doc: "How fast spores are made and passed on in each region, by minute.",

@@ -2,6 +2,7 @@
 
 use super::records::SPORE_COLUMNS;
 use super::{AGENT, SPORE, TENANT, text_key, time_key, uuid_key};
+use crate::fixed::{BOND_DELTA, COUNT, IMPACT, MONEY, SHARE};
 use crate::table::Merge::{Latest, Max, Min, Once, Or, Sum};
 use crate::table::{Column, Table, Type};
 use crate::topic::Topic;
@@ -26,11 +27,13 @@ pub static RECEIVED: Table = Table {
     partial: false,
     key: &[TENANT, SPORE, text_key("to_agent", "The agent that received it.")],
     columns: &[
-        Column::new("times", Type::Int, Sum, "How often it was received."),
+        Column::new("times", Type::Int, Sum, "How often it was received.").quantity(COUNT),
         Column::new("first_at", Type::TimeUs, Min, "When it was first received (valid time).").unit("us"),
         Column::new("last_at", Type::TimeUs, Max, "When it was last received (valid time).").unit("us"),
         Column::new("hop", Type::Int, Min, "The shortest way from its origin.").unit("hops"),
-        Column::new("resonance", Type::Fixed, Max, "The strongest resonance on arrival.").unit("millionths"),
+        Column::new("resonance", Type::Fixed, Max, "The strongest resonance on arrival.")
+            .quantity(SHARE)
+            .unit("millionths"),
     ],
     rollup: None,
     doc: "Which agent received which spore.",
@@ -44,10 +47,16 @@ pub static CONTACT: Table = Table {
     partial: false,
     key: &[TENANT, AGENT, text_key("peer_id", "The agent at the other end.")],
     columns: &[
-        Column::new("interactions", Type::Int, Sum, "How often agent_id acted upon peer_id."),
-        Column::new("affection_sum", Type::Fixed, Sum, "The sum of affection, not clamped.").unit("millionths"),
-        Column::new("trust_sum", Type::Fixed, Sum, "The sum of trust, not clamped.").unit("millionths"),
-        Column::new("field_impact_sum", Type::Fixed, Sum, "The sum of field impact.").unit("millionths"),
+        Column::new("interactions", Type::Int, Sum, "How often agent_id acted upon peer_id.").quantity(COUNT),
+        Column::new("affection_sum", Type::Fixed, Sum, "The sum of affection, not clamped.")
+            .quantity(BOND_DELTA)
+            .unit("millionths"),
+        Column::new("trust_sum", Type::Fixed, Sum, "The sum of trust, not clamped.")
+            .quantity(BOND_DELTA)
+            .unit("millionths"),
+        Column::new("field_impact_sum", Type::Fixed, Sum, "The sum of field impact.")
+            .quantity(IMPACT)
+            .unit("millionths"),
         Column::new("relationship_type", Type::Text, Latest, "What the two are to each other."),
         Column::new("first_at", Type::TimeUs, Min, "The first interaction (valid time).").unit("us"),
         Column::new("last_at", Type::TimeUs, Max, "The last interaction (valid time).").unit("us"),
@@ -95,8 +104,10 @@ pub static AGENT_VIEW: Table = Table {
         Column::new("cognitive_load", Type::Double, Latest, "Its cognitive load."),
         Column::new("consciousness_score", Type::Double, Latest, "Its consciousness score."),
         Column::new("status", Type::Text, Latest, "active, inactive or suspended."),
-        Column::new("credits_sum", Type::Fixed, Sum, "The sum of its credit changes.").unit("millionths"),
-        Column::new("changes", Type::Int, Sum, "How many events changed it."),
+        Column::new("credits_sum", Type::Fixed, Sum, "The sum of its credit changes.")
+            .quantity(MONEY)
+            .unit("hundredths"),
+        Column::new("changes", Type::Int, Sum, "How many events changed it.").quantity(COUNT),
         Column::new("first_at", Type::TimeUs, Min, "The first event about it (valid time).").unit("us"),
         Column::new("last_at", Type::TimeUs, Max, "The last event about it (valid time).").unit("us"),
     ],
@@ -151,7 +162,7 @@ pub static AGENT_PRESENCE: Table = Table {
     key: &[TENANT, AGENT, time_key("day", "The UTC day.")],
     columns: &[
         Column::new("minutes", Type::Bits, Or, "A bit per minute of the day in which it was heard.").unit("1,440 bits"),
-        Column::new("heartbeats", Type::Int, Sum, "How often it was heard."),
+        Column::new("heartbeats", Type::Int, Sum, "How often it was heard.").quantity(COUNT),
         Column::new("last_seen", Type::TimeUs, Max, "When it was last heard (valid time).").unit("us"),
         Column::new("region_id", Type::Text, Latest, "The region it was heard from."),
     ],
@@ -169,7 +180,8 @@ pub static CONTACT_DAY: Table = Table {
     columns: &[
         Column::new("minutes", Type::Bits, Or, "A bit per minute of the day in which agent_id acted upon peer_id.")
             .unit("1,440 bits"),
-        Column::new("interactions", Type::Int, Sum, "How often agent_id acted upon peer_id on that day."),
+        Column::new("interactions", Type::Int, Sum, "How often agent_id acted upon peer_id on that day.")
+            .quantity(COUNT),
     ],
     rollup: None,
     doc: "On which minutes of each day two agents were in direct contact.",

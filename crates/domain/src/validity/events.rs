@@ -1,4 +1,5 @@
-//! The rules of each event, in the order of its schema's fields. The bounds stand in the schemas' docs too.
+//! The rules of each event, in the order of its schema's fields. The bounds stand in the schemas' docs too; those of what
+//! is summed are the bounds of [`crate::fixed`], which the declared columns name as well.
 
 use super::rules::{
     cleared, clock, count, finite, id, int, map, number, numbers, opt_decimal, opt_h3, opt_id, opt_int, opt_long,
@@ -11,9 +12,8 @@ use crate::event::{
     InteractionRecorded, LoopAdvanced, LoopOpened, MemoryAnnotated, MemoryLinked, MemoryRecalled, MemoryTiered,
     PolicyDecided, SporeCreated, SporePropagated, WisdomCrystallized,
 };
+use crate::fixed::{BOND_DELTA, FREE_ENERGY, IMPACT, MONEY, PERCENT, SHARE};
 
-/// Largest change of credits or revenue in one event, and of any free-floating summed quantity.
-const DELTA_MAX: f64 = 1e9;
 /// Largest count in one event.
 const COUNT_MAX: i64 = 1_000_000_000_000;
 /// Largest depth of a fork or a hop.
@@ -49,7 +49,7 @@ pub(super) fn check(event: &Event<'_>, append_time_us: i64) -> Checked {
 fn heartbeat(e: &AgentHeartbeat<'_>) -> Checked {
     id("agent_id", e.agent_id)?;
     id("region_id", e.region_id)?;
-    opt_number("coherence_level", e.coherence_level, 0.0, 100.0)?;
+    opt_number("coherence_level", e.coherence_level, 0.0, PERCENT.max())?;
     opt_number("love_resonance", e.love_resonance, 0.0, 100.0)?;
     opt_id("status", e.status)?;
     opt_h3("location_h3", e.location_h3)?;
@@ -88,7 +88,7 @@ fn state_changed(e: &AgentStateChanged<'_>) -> Checked {
     if let Some(tone) = &e.tone {
         id("tone.from", tone.from)?;
         id("tone.to", tone.to)?;
-        number("tone.magnitude", tone.magnitude, 0.0, 100.0)?;
+        number("tone.magnitude", tone.magnitude, 0.0, PERCENT.max())?;
         opt_string("tone.trigger_type", tone.trigger_type)?;
         opt_text("tone.trigger_content", tone.trigger_content.as_ref())?;
     }
@@ -110,7 +110,7 @@ fn state_changed(e: &AgentStateChanged<'_>) -> Checked {
     opt_number("cognitive_load", e.cognitive_load, 0.0, 100.0)?;
     opt_number("consciousness_score", e.consciousness_score, 0.0, 100.0)?;
     opt_id("status", e.status)?;
-    opt_number("credits_delta", e.credits_delta, -DELTA_MAX, DELTA_MAX)?;
+    opt_number("credits_delta", e.credits_delta, -MONEY.max(), MONEY.max())?;
     cleared(&e.cleared)
 }
 
@@ -123,10 +123,10 @@ fn belief_updated(e: &BeliefUpdated<'_>) -> Checked {
         }
         Beliefs::Sealed(value) => sealed("beliefs", value)?,
     }
-    number("free_energy", e.free_energy, -DELTA_MAX, DELTA_MAX)?;
-    number("entropy", e.entropy, -1e-6, 100.0)?;
-    number("max_belief", e.max_belief, 0.0, 1.0)?;
-    number("variance", e.variance, 0.0, 1.0)?;
+    number("free_energy", e.free_energy, -FREE_ENERGY.max(), FREE_ENERGY.max())?;
+    number("entropy", e.entropy, -1e-6, PERCENT.max())?;
+    number("max_belief", e.max_belief, 0.0, SHARE.max())?;
+    number("variance", e.variance, 0.0, SHARE.max())?;
     int("dims", e.dims.into(), 0, 10_000)
 }
 
@@ -150,7 +150,7 @@ fn spore_created(e: &SporeCreated<'_>) -> Checked {
     text("content", &e.content)?;
     id("content_hash", e.content_hash)?;
     id("signature", e.signature)?;
-    number("resonance_score", e.resonance_score, 0.0, 1.0)?;
+    number("resonance_score", e.resonance_score, 0.0, SHARE.max())?;
     opt_number("importance", e.importance, 0.0, 10.0)?;
     opt_number("emotional_relevance", e.emotional_relevance, 0.0, 1.0)?;
     opt_long("emotional_context", e.emotional_context)?;
@@ -170,7 +170,7 @@ fn propagated(e: &SporePropagated<'_>) -> Checked {
     id("to_agent", e.to_agent)?;
     opt_id("region_id", e.region_id)?;
     int("hop", e.hop.into(), 0, DEPTH_MAX)?;
-    number("resonance", e.resonance, 0.0, 1.0)?;
+    number("resonance", e.resonance, 0.0, SHARE.max())?;
     opt_string("channel", e.channel)
 }
 
@@ -186,9 +186,9 @@ fn interaction(e: &InteractionRecorded<'_>) -> Checked {
     opt_text("response", e.response.as_ref())?;
     map("context", &e.context)?;
     opt_string("emotional_tone", e.emotional_tone)?;
-    number("field_impact", e.field_impact, -1_000.0, 1_000.0)?;
-    number("affection_delta", e.affection_delta, -100.0, 100.0)?;
-    number("trust_delta", e.trust_delta, -100.0, 100.0)?;
+    number("field_impact", e.field_impact, -IMPACT.max(), IMPACT.max())?;
+    number("affection_delta", e.affection_delta, -BOND_DELTA.max(), BOND_DELTA.max())?;
+    number("trust_delta", e.trust_delta, -BOND_DELTA.max(), BOND_DELTA.max())?;
     opt_string("relationship_type", e.relationship_type)?;
     opt_id("region_id", e.region_id)?;
     opt_int("duration_ms", e.duration_ms, 0, 31_536_000_000)
@@ -282,18 +282,21 @@ fn contributed(e: &Contributed<'_>) -> Checked {
     id("signature", e.signature)?;
     id("agent_id", e.agent_id)?;
     opt_id("region_id", e.region_id)?;
-    number("resonance", e.resonance, 0.0, 1.0)?;
+    number("resonance", e.resonance, 0.0, SHARE.max())?;
     time("created_at", e.created_at)?;
     text("content", &e.content)
 }
 
 fn blessed(e: &Blessed<'_>) -> Checked {
+    if e.blessing_id != e.meta.event_id {
+        return violation("blessing_id", Reason::Differs { from: "meta.event_id" });
+    }
     id("subject_kind", e.subject_kind)?;
     id("subject_id", e.subject_id)?;
     opt_id("signature", e.signature)?;
     id("agent_id", e.agent_id)?;
     id("blessing_type", e.blessing_type)?;
-    number("weight", e.weight, 0.0, 1.0)?;
+    number("weight", e.weight, 0.0, SHARE.max())?;
     opt_id("ballot_id", e.ballot_id)?;
     opt_id("coalition_id", e.coalition_id)?;
     opt_int("eligible_voters", e.eligible_voters, 1, COUNT_MAX)
@@ -316,7 +319,7 @@ fn formed(e: &CoalitionFormed<'_>) -> Checked {
     opt_string("business_model", e.business_model)?;
     opt_long("formation_criteria", e.formation_criteria)?;
     opt_long("business_config", e.business_config)?;
-    opt_decimal("initial_capital", e.initial_capital)
+    opt_decimal("initial_capital", e.initial_capital, MONEY.bound)
 }
 
 fn membership(e: &CoalitionMembership<'_>) -> Checked {
@@ -324,15 +327,15 @@ fn membership(e: &CoalitionMembership<'_>) -> Checked {
     id("agent_id", e.agent_id)?;
     word("change", e.change, &["JOINED", "LEFT", "SCORED"])?;
     opt_string("role", e.role)?;
-    opt_number("contribution_score", e.contribution_score, 0.0, DELTA_MAX)
+    opt_number("contribution_score", e.contribution_score, 0.0, MONEY.max())
 }
 
 fn reported(e: &CoalitionReported<'_>) -> Checked {
     id("coalition_id", e.coalition_id)?;
     id("status", e.status)?;
-    opt_decimal("current_capital", e.current_capital)?;
-    opt_number("revenue_delta", e.revenue_delta, -DELTA_MAX, DELTA_MAX)?;
-    opt_number("efficiency", e.efficiency, 0.0, 1_000.0)?;
+    opt_decimal("current_capital", e.current_capital, MONEY.bound)?;
+    opt_number("revenue_delta", e.revenue_delta, -MONEY.max(), MONEY.max())?;
+    opt_number("efficiency", e.efficiency, 0.0, IMPACT.max())?;
     cleared(&e.cleared)
 }
 
@@ -343,8 +346,8 @@ fn measured(e: &FieldMeasured<'_>, append_time_us: i64) -> Checked {
     }
     not_ahead("window_start", e.window_start, append_time_us)?;
     int("window_secs", e.window_secs.into(), 1, 86_400)?;
-    number("coherence_level", e.coherence_level, 0.0, 100.0)?;
-    number("peak_coherence", e.peak_coherence, 0.0, 100.0)?;
+    number("coherence_level", e.coherence_level, 0.0, PERCENT.max())?;
+    number("peak_coherence", e.peak_coherence, 0.0, PERCENT.max())?;
     int("active_agents", e.active_agents, 0, COUNT_MAX)?;
     numbers("resonance_patterns", &e.resonance_patterns)?;
     count("crystals", e.crystals.len(), ELEMENTS_MAX)?;

@@ -180,15 +180,22 @@ pub(super) fn clock(field: Field, value: &str) -> Checked {
     }
 }
 
-/// A decimal number as text: at most 28 digits, 6 of them after the point.
-pub(super) fn opt_decimal(field: Field, value: Option<&str>) -> Checked {
+/// A decimal number as text: at most 28 digits, 6 of them after the point; its absolute value at most `bound`.
+pub(super) fn opt_decimal(field: Field, value: Option<&str>, bound: i64) -> Checked {
     let Some(value) = value else { return Ok(()) };
     let unsigned = value.strip_prefix('-').unwrap_or(value);
     let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    if digits(whole) && digits(fraction) && fraction.len() <= 6 && whole.len() + fraction.len() <= 28 {
-        Ok(())
-    } else {
-        violation(field, Reason::Malformed { expected: "a decimal number of at most 28 digits, 6 after the point" })
+    let formed = digits(whole) && digits(fraction) && fraction.len() <= 6;
+    if !formed || whole.len() + fraction.len() > 28 {
+        let expected = "a decimal number of at most 28 digits, 6 after the point";
+        return violation(field, Reason::Malformed { expected });
     }
+    // At most 27 digits: they fit.
+    let whole: i128 = whole.parse().unwrap_or(i128::MAX);
+    let bound = i128::from(bound);
+    if whole > bound || (whole == bound && fraction.bytes().any(|digit| digit != b'0')) {
+        return violation(field, Reason::DecimalOutOfRange { bound });
+    }
+    Ok(())
 }

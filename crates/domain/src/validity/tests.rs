@@ -3,7 +3,16 @@
 use uuid::Uuid;
 
 use super::*;
-use crate::event::{FieldMeasured, InteractionRecorded, Pairs, Sealed, SporeCreated, Text};
+use crate::cell::Cell;
+use crate::delta::Deltas;
+use crate::event::{
+    AgentStateChanged, Blessed, CoalitionReported, Contributed, FieldMeasured, InteractionRecorded, Pairs, Sealed,
+    SporeCreated, Text,
+};
+use crate::fold::views::VIEWS;
+use crate::merge::merge_cell;
+use crate::table::Merge;
+use crate::tables::views::AGENT_VIEW;
 
 const NOW: i64 = 1_764_000_000_000_000;
 
@@ -157,9 +166,8 @@ fn the_key_is_compared_whole() {
     }
 }
 
-#[test]
-fn a_field_key_has_three_parts() {
-    let event = FieldMeasured {
+fn measured(source: &'static str) -> FieldMeasured<'static> {
+    FieldMeasured {
         meta: meta_of(9),
         region_id: "eu",
         window_start: NOW,
@@ -169,12 +177,189 @@ fn a_field_key_has_three_parts() {
         active_agents: 2,
         resonance_patterns: Pairs::default(),
         crystals: vec![],
-        source: "a|b",
+        source,
         revision: 0,
-    };
+    }
+}
+
+fn key_of(event: impl Into<Event<'static>>) -> String {
     let mut key = Vec::new();
-    Event::from(event.clone()).key(&mut key);
-    assert_eq!(key, format!("grove|eu|{NOW}|a|b").as_bytes());
-    assert_eq!(verdict(event.clone().into()), "valid");
-    assert!(verdict(FieldMeasured { region_id: "e|u", ..event }.into()).starts_with("region_id: "));
+    event.into().key(&mut key);
+    String::from_utf8(key).unwrap()
+}
+
+/// I9: two measurements share a key only where region, start, length and source are the same.
+#[test]
+fn a_field_key_has_four_parts_and_only_the_last_may_hold_a_separator() {
+    assert_eq!(key_of(measured("a|b")), format!("grove|eu|{NOW}|60|a|b"));
+    assert_eq!(verdict(measured("a|b").into()), "valid");
+    assert_ne!(key_of(measured("a")), key_of(FieldMeasured { window_secs: 3_600, ..measured("a") }));
+    assert!(verdict(FieldMeasured { region_id: "e|u", ..measured("a") }.into()).starts_with("region_id: "));
+}
+
+fn blessed(subject_kind: &'static str, signature: Option<&'static str>) -> Blessed<'static> {
+    Blessed {
+        meta: meta_of(5),
+        blessing_id: Uuid::from_u128(5),
+        subject_kind,
+        subject_id: "subject",
+        signature,
+        agent_id: "willow",
+        blessing_type: "witness",
+        weight: 1.0,
+        ballot_id: None,
+        coalition_id: None,
+        eligible_voters: None,
+    }
+}
+
+/// I3: all blessings of one subject lie under one key, whether or not they name its signature.
+#[test]
+fn a_blessing_lies_under_its_subject_and_a_patterns_under_its_signature() {
+    for kind in ["SPORE", "LOOP", "never heard of"] {
+        assert_eq!(key_of(blessed(kind, Some("sig"))), "grove|subject");
+        assert_eq!(key_of(blessed(kind, None)), "grove|subject");
+    }
+    assert_eq!(key_of(blessed("PATTERN", Some("sig"))), "grove|sig");
+    assert_eq!(key_of(blessed("PATTERN", None)), "grove|subject");
+    assert_eq!(verdict(blessed("SPORE", None).into()), "valid");
+    let other = Blessed { blessing_id: Uuid::from_u128(6), ..blessed("SPORE", None) };
+    assert_eq!(verdict(other.into()), "blessing_id: differs from meta.event_id");
+}
+
+#[test]
+fn an_upper_case_id_in_a_key_is_the_same_id() {
+    let id = Uuid::parse_str("01939f5e-7c1a-7b3d-8e2f-0a1b2c3d0001").unwrap();
+    let event = SporeCreated { meta: Meta { event_id: id, ..meta_of(1) }, spore_id: id, ..spore() };
+    let (key, event) = (key_of(event.clone()), Event::from(event));
+    let upper = key.to_uppercase().replace("GROVE", "grove");
+    assert_ne!(key, upper);
+    assert_eq!(check(&event, upper.as_bytes(), NOW), Ok(()));
+    let other_tenant = upper.replace("grove", "Grove");
+    assert!(check(&event, other_tenant.as_bytes(), NOW).is_err(), "only ids have canonical forms");
+}
+
+#[test]
+fn a_wrong_key_is_shown_beside_the_wanted_one() {
+    let event = Event::from(interaction());
+    let text = |key: &[u8]| check(&event, key, NOW).unwrap_err().to_string();
+    assert_eq!(text(b"grove|oak"), "key: the event wants `grove|willow`, the record has `grove|oak`");
+    assert_eq!(text(b"a\n\xff"), "key: the event wants `grove|willow`, the record has `a\\n\\xff`");
+    let long = text(&[b'x'; 5_000]);
+    assert!(long.ends_with("xxx... (5000 bytes)`") && long.len() < 300, "{long}");
+    // A key cut within a character is still shown.
+    assert!(text("\u{e9}".repeat(400).as_bytes()).contains("(800 bytes)"));
+}
+
+/// I1: what projections derive cannot be appended by others, and their ids cannot be taken.
+#[test]
+fn derived_kinds_and_deriving_producers_belong_together() {
+    let contributed = |producer_id| {
+        let content = Text::Plain("c");
+        Contributed {
+            meta: Meta { producer_id, ..meta_of(4) },
+            signature: "s",
+            spore_id: Uuid::from_u128(7),
+            agent_id: "willow",
+            region_id: None,
+            resonance: 0.5,
+            created_at: NOW,
+            content,
+        }
+    };
+    assert_eq!(verdict(contributed("views/spore.created.1/3").into()), "valid");
+    for producer in ["gateway-1", "views", "view/s", "import/views/1"] {
+        let text = verdict(contributed(producer).into());
+        assert!(text.starts_with("meta.producer_id: no projection's"), "{producer}: {text}");
+    }
+    for producer in ["views/spore.created.1/3", "series/x", "records/"] {
+        let text = spore_with(|e| e.meta.producer_id = producer);
+        assert!(text.starts_with("meta.producer_id: begins with a projection's name"), "{producer}: {text}");
+    }
+    assert_eq!(spore_with(|e| e.meta.producer_id = "viewsx/1"), "valid");
+    assert!(spore_with(|e| e.meta.producer_id = "").starts_with("meta.producer_id: empty"));
+    assert!(spore_with(|e| e.meta.producer_seq = Some(-1)).starts_with("meta.producer_seq: -1 is outside 0..="));
+}
+
+fn credits(delta: f64) -> AgentStateChanged<'static> {
+    AgentStateChanged {
+        meta: meta_of(3),
+        agent_id: "willow",
+        tone: None,
+        mood: None,
+        energy: None,
+        location_h3: None,
+        position: None,
+        action: None,
+        emotional_state: None,
+        physical_state: None,
+        cognitive_load: None,
+        consciousness_score: None,
+        status: None,
+        credits_delta: Some(delta),
+        cleared: vec![],
+    }
+}
+
+fn reported(capital: &'static str, revenue: f64) -> CoalitionReported<'static> {
+    CoalitionReported {
+        meta: meta_of(2),
+        coalition_id: "guild",
+        status: "active",
+        current_capital: Some(capital),
+        revenue_delta: Some(revenue),
+        efficiency: None,
+        cleared: vec![],
+    }
+}
+
+/// I10: what validity lets through is what the declared sums have room for.
+#[test]
+fn money_ends_at_the_bound_of_its_sum() {
+    for delta in [9e7, -9e7] {
+        assert_eq!(verdict(credits(delta).into()), "valid");
+        assert_eq!(verdict(reported("90000000.00", delta).into()), "valid");
+    }
+    assert_eq!(verdict(credits(9e7 + 0.01).into()), "credits_delta: 90000000.01 is outside -90000000..=90000000");
+    assert!(verdict(reported("1", -9e7 - 1.0).into()).starts_with("revenue_delta: "));
+    for capital in ["90000000.01", "-90000001", "999999999999999999999999999"] {
+        assert_eq!(
+            verdict(reported(capital, 0.0).into()),
+            "current_capital: outside -90000000..=90000000",
+            "{capital}"
+        );
+    }
+    assert!(verdict(reported("1e7", 0.0).into()).starts_with("current_capital: not a decimal"));
+}
+
+/// I10: two groupings of the largest events agree, and nothing saturates.
+#[test]
+fn sums_of_the_largest_events_do_not_depend_on_batches() {
+    let sum = |range: std::ops::Range<i64>| {
+        let mut deltas = Deltas::new(VIEWS.tables);
+        for n in range {
+            (VIEWS.fold)(&credits(if n < 10_000 { 9e7 } else { -9e7 }).into(), &mut deltas);
+        }
+        let delta = &deltas.tables()[AGENT_VIEW.ix];
+        let at = delta.slots().iter().position(|slot| !slot.stamp && slot.column.name == "credits_sum").unwrap();
+        delta.cells(0)[at].clone()
+    };
+    let (mut left, right) = (sum(0..10_000), sum(10_000..20_000));
+    assert_eq!(left, Cell::Int(10_000 * 9_000_000_000));
+    merge_cell(Merge::Sum, &mut left, right);
+    assert_eq!(left, sum(0..20_000));
+    assert_eq!(left, Cell::Int(0));
+}
+
+/// I10: even past every bound, no grouping gives another sum than another.
+#[test]
+fn sums_past_the_edge_do_not_depend_on_their_grouping() {
+    let merged = |values: &[i64]| {
+        let mut cell = Cell::Null;
+        values.iter().for_each(|value| merge_cell(Merge::Sum, &mut cell, Cell::Int(*value)));
+        cell
+    };
+    let mut grouped = merged(&[i64::MAX, 5]);
+    merge_cell(Merge::Sum, &mut grouped, merged(&[-5, -7]));
+    assert_eq!(grouped, merged(&[i64::MAX, 5, -5, -7]));
 }

@@ -5,6 +5,8 @@
 //! record is on disk. It does not apply retention or compaction: `topics.yaml` describes a cluster in that, and here
 //! every record stays.
 //!
+//! - **Time.** An append time never goes back, so a clock that jumps by more than an hour is not followed: see
+//!   `append_time`.
 //! - **Append.** Callers queue requests, bounded in bytes (I8); one thread commits many of them at once, in WAL mode with
 //!   `synchronous=FULL`: one fsync per round, and the acknowledgement after it. See `writer`.
 //! - **Read.** Each member has a read-only connection. Log ends are kept in memory and published after the commit; a member
@@ -13,6 +15,7 @@
 //!
 //! Two processes must not write one log: see [`DataFolder`] and [`Log::open_held`].
 
+mod append_time;
 mod assigner;
 mod balance;
 mod reader;
@@ -24,14 +27,16 @@ mod source;
 mod tests;
 mod writer;
 
+pub use pipeline::ports::Placed;
 pub use reader::{LogReader, PageLimit};
 pub use replay::{LogView, Replay};
 pub use source::EmbeddedSource;
-pub use writer::Placed;
 
 use crate::folder::DataFolder;
+use append_time::AppendTime;
 use domain::topics::TopicSpec;
 use domain::{Topic, TopicPartition};
+use pipeline::error::Unpublished;
 use pipeline::{Clock, LogError, OutRecord, Publisher};
 use shared::{Now, Shared};
 use std::path::{Path, PathBuf};
@@ -154,9 +159,10 @@ impl Log {
         let (layout, cluster_id) = schema::prepare(&mut conn, topics)?;
         let (ends, last_us) = Writer::recover(&conn, layout.slots())?;
         let shared = Arc::new(Shared::new(layout, ends, &options, clock));
+        let append_time = AppendTime::new(last_us, &*shared.clock);
         let checkpoint_bytes = options.checkpoint_bytes;
         let writer =
-            Writer { conn, shared: shared.clone(), last_us, checkpoint_bytes, since_checkpoint: checkpoint_bytes };
+            Writer { conn, shared: shared.clone(), append_time, checkpoint_bytes, since_checkpoint: checkpoint_bytes };
         let (requests, queue) = mpsc::channel();
         let thread = std::thread::Builder::new().name("log-writer".to_owned());
         let thread =
@@ -172,16 +178,31 @@ impl Log {
     /// # Errors
     /// [`LogError::Refused`] for a record that is too large; nothing of the request is appended then.
     pub async fn submit(&self, records: Vec<OutRecord>) -> Result<Pending, LogError> {
-        for record in &records {
+        self.check(&records).map_err(|unpublished| unpublished.error)?;
+        self.enqueue(records).await
+    }
+
+    /// Whether every record may be appended: names the place of the first that may not.
+    pub(crate) fn check(&self, records: &[OutRecord]) -> Result<(), Unpublished> {
+        for (ix, record) in records.iter().enumerate() {
             // A dead letter holds a record of the largest size, and its coordinates and reason beside it (I6).
             let room = if record.topic == Topic::DeadLetter { DEAD_LETTER_BYTES } else { 0 };
             let limit = self.0.options.max_record_bytes + room;
             let bytes = record.key.len() + record.value.len() + record.headers.as_bytes().len();
             if bytes > limit {
-                return Err(LogError::Refused(format!("{bytes} bytes for {}, the limit is {limit}", record.topic)));
+                let text = format!(
+                    "{bytes} bytes for {}, log.max_record_bytes allows {limit} for key, value and headers",
+                    record.topic
+                );
+                return Err(Unpublished { refused: Some(ix), ..LogError::Refused(text).into() });
             }
             self.shared().place(record.topic, &record.key)?;
         }
+        Ok(())
+    }
+
+    /// Queues records that were checked.
+    pub(crate) async fn enqueue(&self, records: Vec<OutRecord>) -> Result<Pending, LogError> {
         // A request larger than the queue takes all of it.
         let bytes = records.iter().map(weight).sum::<usize>().min(self.0.options.queue_bytes);
         let permits = u32::try_from(bytes).unwrap_or(u32::MAX);
@@ -268,8 +289,10 @@ impl Log {
 }
 
 impl Publisher for Log {
-    async fn publish(&mut self, records: Vec<OutRecord>) -> Result<(), LogError> {
-        self.append(records).await.map(|_| ())
+    /// All of them or none, so that a failed publish leaves nothing of any partition.
+    async fn publish(&mut self, records: Vec<OutRecord>) -> Result<Vec<Placed>, Unpublished> {
+        self.check(&records)?;
+        Ok(self.enqueue(records).await?.placed().await?)
     }
 }
 

@@ -8,6 +8,7 @@ use crate::folder::private_file;
 use domain::topics::TopicSpec;
 use domain::{Topic, TopicPartition};
 use pipeline::LogError;
+use pipeline::position::LogIdentity;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, params};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -61,6 +62,13 @@ impl Layout {
         self.topics.get(&topic).map(|(_, count)| *count)
     }
 
+    /// Which log a partition belongs to.
+    pub(super) fn identity(&self, tp: TopicPartition, cluster_id: Uuid) -> Result<LogIdentity, LogError> {
+        self.slot(tp)?;
+        let partitions = self.partitions(tp.topic).unwrap_or(0);
+        Ok(LogIdentity { cluster_id: cluster_id.to_string(), topic_id: String::new(), partitions })
+    }
+
     /// The topics with their partition counts.
     pub(super) fn counts(&self) -> BTreeMap<Topic, u32> {
         self.topics.iter().map(|(topic, (_, count))| (*topic, *count)).collect()
@@ -80,7 +88,10 @@ pub(super) fn file(dir: &Path) -> PathBuf {
 /// Opens the log for its one writer, making it where it is missing.
 pub(super) fn open_writer(dir: &Path, options: &LogOptions) -> Result<Connection, LogError> {
     let path = file(dir);
-    let io = |error: std::io::Error| LogError::Fatal(format!("{} cannot be opened: {error}", path.display()));
+    let io = |error: std::io::Error| {
+        let remedy = "see that its folder is on a local disk and that this user may write there";
+        LogError::Fatal(format!("{} cannot be opened: {error}; {remedy}", path.display()))
+    };
     private_file(&path).map_err(io)?;
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(io)?;
     let conn = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
@@ -112,19 +123,31 @@ pub(super) fn prepare(conn: &mut Connection, specs: &[TopicSpec]) -> Result<(Lay
     tx.execute_batch(DDL).map_err(sql)?;
     let minted = Uuid::now_v7();
     tx.execute("INSERT OR IGNORE INTO meta VALUES (1, ?1, ?2)", params![FORMAT, minted.as_bytes()]).map_err(sql)?;
-    let (format, id): (i64, Vec<u8>) =
-        tx.query_row("SELECT format, cluster_id FROM meta", [], |row| Ok((row.get(0)?, row.get(1)?))).map_err(sql)?;
-    if format != FORMAT {
-        return Err(LogError::Fatal(format!(
-            "log.db has format {format}, this version reads format {FORMAT}: use the version of sporelog that wrote it"
-        )));
-    }
+    let cluster_id = id_of(&tx)?;
     for spec in specs {
         place(&tx, spec)?;
     }
     let layout = layout_of(&tx)?;
     tx.commit().map_err(sql)?;
-    Ok((layout, Uuid::from_slice(&id).unwrap_or(minted)))
+    Ok((layout, cluster_id))
+}
+
+/// The id that the log was given when it was made.
+///
+/// # Errors
+/// [`LogError::Fatal`] where it was written in another format, or is damaged: a log without its id is no log that a
+/// position can belong to (I2).
+pub(super) fn id_of(conn: &Connection) -> Result<Uuid, LogError> {
+    let read = conn.query_row("SELECT format, cluster_id FROM meta", [], |row| Ok((row.get(0)?, row.get(1)?)));
+    let (format, id): (i64, Vec<u8>) = read.map_err(sql)?;
+    if format != FORMAT {
+        return Err(LogError::Fatal(format!(
+            "log.db has format {format}, this version reads format {FORMAT}: use the version of sporelog that wrote it"
+        )));
+    }
+    Uuid::from_slice(&id).map_err(|error| {
+        LogError::Fatal(format!("log.db is damaged, its id cannot be read ({error}): restore it from a backup"))
+    })
 }
 
 fn place(conn: &Connection, spec: &TopicSpec) -> Result<(), LogError> {
@@ -169,19 +192,22 @@ pub(super) fn end_of(conn: &Connection, slot: u32) -> Result<(i64, i64), LogErro
     Ok(found.optional().map_err(sql)?.unwrap_or((0, i64::MIN)))
 }
 
-/// Sorts an error of SQLite by what the caller must do about it.
+/// Sorts an error of SQLite by what the caller must do about it: what an operator can mend is an outage (I7).
 pub(super) fn sql(error: rusqlite::Error) -> LogError {
     use ErrorCode as Code;
+    let unavailable = |remedy: &str| LogError::Unavailable(format!("log.db: {error}: {remedy}"));
     match error.sqlite_error_code() {
         Some(Code::DiskFull) => LogError::Unavailable(format!("no room for log.db: free disk space ({error})")),
-        Some(
-            Code::SystemIoFailure
-            | Code::DatabaseBusy
-            | Code::DatabaseLocked
-            | Code::OutOfMemory
-            | Code::CannotOpen
-            | Code::ReadOnly,
-        ) => LogError::Unavailable(format!("log.db: {error}")),
+        Some(Code::DatabaseBusy | Code::DatabaseLocked | Code::OutOfMemory | Code::FileLockingProtocolFailed) => {
+            LogError::Unavailable(format!("log.db: {error}"))
+        }
+        Some(Code::SystemIoFailure) => unavailable("look at the disk and at the system's log"),
+        Some(Code::CannotOpen) => {
+            unavailable("see that the data folder exists and that this user may read and write it")
+        }
+        Some(Code::ReadOnly | Code::PermissionDenied | Code::AuthorizationForStatementDenied) => unavailable(
+            "give this user write access to the file and its folder, on a file system that is mounted for writing",
+        ),
         Some(Code::TooBig) => LogError::Refused(error.to_string()),
         Some(Code::DatabaseCorrupt | Code::NotADatabase) => {
             LogError::Fatal(format!("log.db is damaged ({error}): restore the data folder from a backup"))

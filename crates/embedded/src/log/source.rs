@@ -2,11 +2,12 @@
 
 use super::assigner::Notice;
 use super::balance::MemberId;
-use super::reader::LogReader;
+use super::reader::{LogReader, Read};
 use super::writer::Request;
 use super::{Log, PageLimit};
 use domain::TopicPartition;
-use pipeline::{GroupOffset, LogError, LogRange, Page, Polled, Source};
+use pipeline::position::LogIdentity;
+use pipeline::{GroupOffset, LogError, LogRange, Polled, Source};
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout};
@@ -16,7 +17,7 @@ use tokio::time::{Instant, timeout};
 struct Cursor {
     tp: TopicPartition,
     slot: u32,
-    /// None until [`Source::seek`].
+    /// None until [`Source::seek`], after trouble, and while the partition is halted.
     next: Option<i64>,
 }
 
@@ -86,17 +87,24 @@ impl EmbeddedSource {
         }))
     }
 
-    /// The next page of the next partition, in turn, that has one.
-    fn page(&mut self) -> Result<Option<Page>, LogError> {
+    /// The next page of the next partition, in turn, that has one, or that cannot be read on.
+    fn read(&mut self) -> Result<Option<Polled>, LogError> {
         for step in 0..self.cursors.len() {
             let at = (self.turn + step) % self.cursors.len();
             let cursor = &mut self.cursors[at];
-            let Some(next) = cursor.next.filter(|next| *next < self.log.shared().end(cursor.slot)) else { continue };
-            let page = self.reader.page(cursor.tp, next, self.limit)?;
-            if let Some(last) = page.len().checked_sub(1) {
-                cursor.next = Some(page.record(last).offset + 1);
-                self.turn = at + 1;
-                return Ok(Some(page));
+            let Some(next) = cursor.next.filter(|next| *next != self.log.shared().end(cursor.slot)) else { continue };
+            // Before the read, so that a partition whose reads fail does not keep the others waiting.
+            self.turn = at + 1;
+            match self.reader.read(cursor.tp, next, self.limit)? {
+                Read::Page(page) if page.is_empty() => {}
+                Read::Page(page) => {
+                    cursor.next = Some(page.passed());
+                    return Ok(Some(Polled::Page(page)));
+                }
+                Read::Trouble(trouble) => {
+                    cursor.next = None;
+                    return Ok(Some(Polled::Trouble(trouble)));
+                }
             }
         }
         Ok(None)
@@ -127,8 +135,8 @@ impl Source for EmbeddedSource {
             if let Some(polled) = self.notice()? {
                 return Ok(polled);
             }
-            if let Some(page) = self.page()? {
-                return Ok(Polled::Page(page));
+            if let Some(polled) = self.read()? {
+                return Ok(polled);
             }
             let left = deadline.map_or(wait, |deadline| deadline.saturating_duration_since(Instant::now()));
             if left.is_zero() {
@@ -138,6 +146,11 @@ impl Source for EmbeddedSource {
             // clock passed in has not ended yet is looked at again after a millisecond at the earliest.
             let _ = timeout(left.min(self.grace_left().max(Duration::from_millis(1))), self.woken.changed()).await;
         }
+    }
+
+    /// The log has an id from the day it was made; its topics have none of their own, since none is ever made again.
+    async fn identity(&mut self, tp: TopicPartition) -> Result<LogIdentity, LogError> {
+        self.log.shared().layout.identity(tp, self.log.cluster_id())
     }
 
     async fn range(&mut self, tp: TopicPartition) -> Result<LogRange, LogError> {
@@ -152,6 +165,10 @@ impl Source for EmbeddedSource {
         let cursor = self.cursors.iter_mut().find(|cursor| cursor.tp == tp).ok_or(LogError::NotOwner(tp))?;
         cursor.next = Some(offset);
         Ok(())
+    }
+
+    fn halt(&mut self, tp: TopicPartition) {
+        self.cursors.iter_mut().filter(|cursor| cursor.tp == tp).for_each(|cursor| cursor.next = None);
     }
 
     async fn assignment(&mut self) -> Result<Vec<TopicPartition>, LogError> {

@@ -9,6 +9,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::atomic::{AtomicI64, Ordering};
 use testkit::log_suite::{Reader, record};
 
+mod time;
+mod trouble;
+
 const TOPIC: Topic = Topic::AgentState;
 const WAIT: Duration = Duration::from_secs(30);
 
@@ -42,6 +45,7 @@ impl Clock for SetClock {
     }
 }
 
+/// I9: partition counts never change in place.
 #[tokio::test]
 async fn another_number_of_partitions_is_refused_and_the_message_helps() {
     let temp = tempfile::tempdir().unwrap();
@@ -65,7 +69,7 @@ async fn a_topic_may_be_added_later_and_one_that_is_missing_is_named() {
     let log = Log::open(temp.path(), &topics).unwrap();
     assert_eq!(log.cluster_id(), cluster);
     log.append(vec![record(Topic::PolicyAudit, "k", "v")]).await.unwrap();
-    assert_eq!(log.append(one("after")).await.unwrap()[0].1, 1);
+    assert_eq!(log.append(one("after")).await.unwrap()[0].offset, 1);
 }
 
 #[tokio::test]
@@ -73,7 +77,12 @@ async fn a_record_that_is_too_large_is_refused_with_its_whole_request() {
     let temp = tempfile::tempdir().unwrap();
     let log = open(temp.path(), 1, LogOptions { max_record_bytes: 100, ..LogOptions::default() });
     let records = vec![record(TOPIC, "k", "small"), record(TOPIC, "k", vec![0; 100])];
-    assert!(matches!(log.append(records).await, Err(LogError::Refused(_))));
+    assert!(matches!(log.append(records.clone()).await, Err(LogError::Refused(_))));
+    let refused = log.clone().publish(records).await.unwrap_err();
+    assert!(
+        matches!((&refused.error, refused.refused), (LogError::Refused(text), Some(1)) if text.contains("log.max_record_bytes"))
+    );
+    assert!(refused.placed.is_empty());
     assert_eq!(log.end(TopicPartition::new(TOPIC, 0)).unwrap(), 0);
     log.append(one("small")).await.unwrap();
 }
@@ -85,7 +94,7 @@ async fn a_full_disk_is_an_outage_and_what_still_fits_is_taken() {
     log.append(one("first")).await.unwrap();
     let (large, small) = tokio::join!(log.append(one(vec![0; 400_000])), log.append(one("second")));
     assert!(matches!(&large, Err(LogError::Unavailable(text)) if text.contains("free disk space")), "{large:?}");
-    assert_eq!(small.unwrap()[0].1, 1, "a neighbour in the same round is not harmed, and there is no gap");
+    assert_eq!(small.unwrap()[0].offset, 1, "a neighbour in the same round is not harmed, and there is no gap");
     assert_eq!(log.reader().unwrap().page(TopicPartition::new(TOPIC, 0), 0, log.options().page).unwrap().len(), 2);
 }
 

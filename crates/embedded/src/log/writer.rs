@@ -9,8 +9,10 @@
 //! that member reads is final, and commits of the former one are refused.
 
 use super::Shared;
+use super::append_time::AppendTime;
 use super::schema::{end_of, record_id, sql};
 use domain::TopicPartition;
+use pipeline::ports::Placed;
 use pipeline::{GroupOffset, LogError, OutRecord};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use std::collections::BTreeMap;
@@ -24,9 +26,6 @@ use uuid::Uuid;
 const ROUND_BYTES: usize = 8 << 20;
 /// Memory of a record beside its bytes, for the bound of the queue.
 const RECORD_OVERHEAD: usize = 128;
-
-/// Where a record went: partition and offset.
-pub type Placed = (TopicPartition, i64);
 
 type Reply<T> = oneshot::Sender<Result<T, LogError>>;
 
@@ -78,8 +77,7 @@ impl Request {
 pub(super) struct Writer {
     pub(super) conn: Connection,
     pub(super) shared: Arc<Shared>,
-    /// The last append time given, in us: time never goes back, whatever the clock does.
-    pub(super) last_us: i64,
+    pub(super) append_time: AppendTime,
     pub(super) checkpoint_bytes: usize,
     /// Bytes written since the last full checkpoint.
     pub(super) since_checkpoint: usize,
@@ -112,8 +110,9 @@ impl Writer {
 
     fn commit(&mut self, round: &[Request]) -> Result<Vec<Result<Outcome, LogError>>, LogError> {
         let mut ends = BTreeMap::new();
-        let now_us = self.last_us.max(self.shared.clock.wall_us());
-        let outcomes = self.write(round, now_us, &mut ends);
+        // Only appends need the time: groups go on, whatever the clock does.
+        let now_us = self.append_time.next(&*self.shared.clock);
+        let outcomes = self.write(round, now_us.as_ref(), &mut ends);
         if outcomes.is_err() {
             // What SQLite has not rolled back by itself; a failed COMMIT leaves the transaction open.
             if !self.conn.is_autocommit() {
@@ -121,11 +120,11 @@ impl Writer {
             }
             return outcomes;
         }
-        self.last_us = now_us;
         for (slot, end) in &ends {
             self.shared.ends[*slot as usize].store(*end, Ordering::Release);
         }
-        if !ends.is_empty() {
+        if let (Ok(now_us), false) = (now_us, ends.is_empty()) {
+            self.append_time.given(now_us);
             self.shared.wake();
         }
         outcomes
@@ -134,16 +133,17 @@ impl Writer {
     fn write(
         &self,
         round: &[Request],
-        now_us: i64,
+        now_us: Result<&i64, &LogError>,
         ends: &mut BTreeMap<u32, i64>,
     ) -> Result<Vec<Result<Outcome, LogError>>, LogError> {
         self.conn.execute_batch("BEGIN IMMEDIATE").map_err(sql)?;
         let mut outcomes = Vec::with_capacity(round.len());
         for request in round {
             outcomes.push(match request {
-                Request::Append { records, .. } => {
-                    self.append(records, now_us, ends).map(|placed| Ok(Outcome::Placed(placed)))
-                }
+                Request::Append { records, .. } => match now_us {
+                    Ok(now_us) => self.append(records, *now_us, ends).map(|placed| Ok(Outcome::Placed(placed))),
+                    Err(error) => Ok(Err(again(error))),
+                },
                 Request::Commit { group, member, offsets, .. } => self.store(group, *member, offsets),
                 Request::Committed { group, tps, .. } => self.read(group, tps).map(|read| Ok(Outcome::Read(read))),
                 Request::Bind { group, target, .. } => self.bind(group, *target).map(|kept| Ok(Outcome::Bound(kept))),
@@ -168,7 +168,7 @@ impl Writer {
             let end = ends.entry(slot).or_insert_with(|| self.shared.ends[slot as usize].load(Ordering::Acquire));
             let row = params![record_id(slot, *end), now_us, record.key, record.value, record.headers.as_bytes()];
             insert.execute(row).map_err(sql)?;
-            placed.push((tp, *end));
+            placed.push(Placed { tp, offset: *end });
             *end += 1;
         }
         Ok(placed)
@@ -254,6 +254,7 @@ fn again(error: &LogError) -> LogError {
         LogError::Unavailable(text) => LogError::Unavailable(text.clone()),
         LogError::NotOwner(tp) => LogError::NotOwner(*tp),
         LogError::Refused(text) => LogError::Refused(text.clone()),
+        LogError::Setting(text) => LogError::Setting(text.clone()),
         LogError::Fatal(text) => LogError::Fatal(text.clone()),
     }
 }

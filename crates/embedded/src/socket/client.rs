@@ -1,6 +1,7 @@
 //! The side of another process: appends over the socket, with several requests in flight.
 
 use super::frame::{self, Answer};
+use pipeline::error::Unpublished;
 use pipeline::{LogError, OutRecord};
 use std::collections::VecDeque;
 use std::path::Path;
@@ -8,11 +9,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncWriteExt as _, BufReader, BufWriter};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-/// Frames that may wait to be written.
-const QUEUE: usize = 16;
+/// Requests that may wait to be written.
+const QUEUE: usize = 64;
+/// Bytes of records that may wait to be written: the largest request, so that it fits alone (I8).
+const QUEUE_BYTES: usize = frame::MAX_REQUEST;
 /// Requests are cut into frames of about this many bytes.
 const FRAME_BYTES: usize = 4 << 20;
 
@@ -20,10 +23,18 @@ type Reply = oneshot::Sender<Answer>;
 /// Who waits for an answer, in the order of requests; none once the connection has ended.
 type Waiting = Arc<Mutex<Option<VecDeque<(u64, Reply)>>>>;
 
+/// A request in parts, each of which fits a frame. It is queued whole: a caller that gives up while it waits must not leave
+/// a beginning behind, which the next request would be taken for the rest of.
+struct Request {
+    parts: Vec<(Vec<OutRecord>, Reply)>,
+    _room: OwnedSemaphorePermit,
+}
+
 /// A connection to the process that holds the folder.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    frames: mpsc::Sender<(Vec<OutRecord>, Reply)>,
+    requests: mpsc::Sender<Request>,
+    room: Arc<Semaphore>,
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -34,26 +45,34 @@ impl Connection {
         let (input, output) = UnixStream::connect(super::path(dir)).await?.into_split();
         let mut input = BufReader::new(input);
         frame::read_greeting(&mut input).await?;
-        let (frames, queue) = mpsc::channel(QUEUE);
+        let (requests, queue) = mpsc::channel(QUEUE);
         let waiting: Waiting = Arc::new(Mutex::new(Some(VecDeque::new())));
         let answers = tokio::spawn(read(input, waiting.clone()));
-        let requests = tokio::spawn(write(BufWriter::new(output), queue, waiting));
-        Ok(Self { frames, tasks: [answers, requests] })
+        let writes = tokio::spawn(write(BufWriter::new(output), queue, waiting));
+        Ok(Self { requests, room: Arc::new(Semaphore::new(QUEUE_BYTES)), tasks: [answers, writes] })
     }
 
     /// Whether the other process has gone.
     pub(crate) fn is_closed(&self) -> bool {
-        self.frames.is_closed() || self.tasks.iter().any(JoinHandle::is_finished)
+        self.requests.is_closed() || self.tasks.iter().any(JoinHandle::is_finished)
     }
 
     /// Queues records, cut into frames; waits only for room. Answers come in the order of the records.
-    pub(crate) async fn submit(&self, records: Vec<OutRecord>) -> Result<Vec<oneshot::Receiver<Answer>>, LogError> {
-        let mut answers = Vec::new();
-        for records in chunks(records)? {
+    pub(crate) async fn submit(&self, records: Vec<OutRecord>) -> Result<Vec<oneshot::Receiver<Answer>>, Unpublished> {
+        let (runs, bytes) = cut(records)?;
+        if runs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let permits = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let room = self.room.clone().acquire_many_owned(permits).await.map_err(|_| lost())?;
+        let mut answers = Vec::with_capacity(runs.len());
+        let mut parts = Vec::with_capacity(runs.len());
+        for records in runs {
             let (reply, answer) = oneshot::channel();
-            self.frames.send((records, reply)).await.map_err(|_| lost())?;
+            parts.push((records, reply));
             answers.push(answer);
         }
+        self.requests.send(Request { parts, _room: room }).await.map_err(|_| lost())?;
         Ok(answers)
     }
 }
@@ -70,50 +89,50 @@ pub(crate) fn lost() -> LogError {
     )
 }
 
-/// Cuts records into runs that fit a frame each.
-fn chunks(records: Vec<OutRecord>) -> Result<Vec<Vec<OutRecord>>, LogError> {
-    let mut chunks: Vec<Vec<OutRecord>> = Vec::new();
+/// Cuts records into runs that fit a frame each, and gives their bytes; refuses more than a request may hold.
+fn cut(records: Vec<OutRecord>) -> Result<(Vec<Vec<OutRecord>>, usize), Unpublished> {
+    let mut parts: Vec<Vec<OutRecord>> = Vec::new();
     let mut bytes = usize::MAX;
-    for record in records {
+    let mut total = 0;
+    for (ix, record) in records.into_iter().enumerate() {
         let size = frame::size(&record);
+        total += size;
         if size + 64 > frame::MAX_FRAME {
-            return Err(LogError::Refused(format!(
-                "{size} bytes for {}, a frame holds {}",
-                record.topic,
-                frame::MAX_FRAME
-            )));
+            let text = format!("{size} bytes for {}, a frame holds {}", record.topic, frame::MAX_FRAME);
+            return Err(Unpublished { refused: Some(ix), ..LogError::Refused(text).into() });
         }
         bytes = bytes.saturating_add(size);
-        match chunks.last_mut().filter(|_| bytes <= FRAME_BYTES) {
-            Some(chunk) => chunk.push(record),
+        match parts.last_mut().filter(|_| bytes <= FRAME_BYTES) {
+            Some(part) => part.push(record),
             None => {
                 bytes = size;
-                chunks.push(vec![record]);
+                parts.push(vec![record]);
             }
         }
     }
-    Ok(chunks)
+    if total.saturating_add(parts.len() * 64) > frame::MAX_REQUEST {
+        let text =
+            format!("{total} bytes at once over the socket, it takes {}: append in smaller parts", frame::MAX_REQUEST);
+        return Err(LogError::Refused(text).into());
+    }
+    Ok((parts, total))
 }
 
-async fn write(
-    mut output: BufWriter<OwnedWriteHalf>,
-    mut queue: mpsc::Receiver<(Vec<OutRecord>, Reply)>,
-    waiting: Waiting,
-) {
+async fn write(mut output: BufWriter<OwnedWriteHalf>, mut queue: mpsc::Receiver<Request>, waiting: Waiting) {
     let mut id = 0;
-    while let Some((records, reply)) = queue.recv().await {
-        id += 1;
-        let Some(bytes) = frame::request(id, &records) else {
-            let _ = reply.send(Err(LogError::Refused("the request is too long for a frame".to_owned())));
-            continue;
-        };
-        let accepted =
-            waiting.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(|held| held.push_back((id, reply)));
-        let sent = async {
-            output.write_all(&bytes).await?;
-            if queue.is_empty() { output.flush().await } else { Ok(()) }
-        };
-        if accepted.is_none() || sent.await.is_err() {
+    'requests: while let Some(Request { parts, _room }) = queue.recv().await {
+        let last = parts.len().saturating_sub(1);
+        for (ix, (records, reply)) in parts.into_iter().enumerate() {
+            id += 1;
+            // It was cut to fit. Without this frame the request would be another one, so the connection ends.
+            let Some(bytes) = frame::request(id, ix == last, &records) else { break 'requests };
+            let accepted =
+                waiting.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(|held| held.push_back((id, reply)));
+            if accepted.is_none() || output.write_all(&bytes).await.is_err() {
+                break 'requests;
+            }
+        }
+        if queue.is_empty() && output.flush().await.is_err() {
             break;
         }
     }
@@ -152,8 +171,12 @@ mod tests {
             headers: Headers::default(),
         };
         let sizes = [3 << 20, 1 << 19, 2 << 20, 8 << 20, 10];
-        let cut = chunks(sizes.iter().map(|size| record(*size)).collect()).unwrap();
-        assert_eq!(cut.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1, 1, 1]);
-        assert!(matches!(chunks(vec![record(frame::MAX_FRAME)]), Err(LogError::Refused(_))));
+        let (parts, bytes) = cut(sizes.iter().map(|size| record(*size)).collect()).unwrap();
+        assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1, 1, 1]);
+        assert_eq!(bytes, parts.iter().flatten().map(frame::size).sum::<usize>());
+        let refused = cut(vec![record(1), record(frame::MAX_FRAME)]).unwrap_err();
+        assert!(matches!((refused.error, refused.refused), (LogError::Refused(_), Some(1))));
+        let refused = cut((0..9).map(|_| record(8 << 20)).collect()).unwrap_err();
+        assert!(matches!((refused.error, refused.refused), (LogError::Refused(_), None)), "no record in particular");
     }
 }

@@ -5,22 +5,32 @@
 //! |---|---|
 //! | any | length of the rest: u32, id of the request: u64, body |
 //! | greeting | none; its id is 0 |
-//! | request | records: u32; each: topic name (u8 length), key, value, headers (u32 length each) |
+//! | request | 1 where the next frame belongs to the same request, else 0; records: u32; each: topic name (u8 length), key, value, headers (u32 length each) |
 //! | answer | 0, records: u32; each: topic name (u8 length), partition: u32, offset: i64 |
-//! | error | 1 unavailable, 2 refused, 3 fatal; then the text |
+//! | error | 1 unavailable, 2 refused, 3 fatal, 4 a setting; place of the record refused: u32 (the largest: none); then the text |
+//!
+//! The frames of one request are appended together, all of them or none; each gets an answer of its own.
 
 use crate::log::Placed;
 use domain::{Topic, TopicPartition};
+use pipeline::error::Unpublished;
 use pipeline::{Headers, LogError, OutRecord};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-/// The longest frame, in bytes: the largest record (8 MiB) and room for others beside it.
-pub(super) const MAX_FRAME: usize = 16 << 20;
+/// The longest frame, in bytes: the largest record that a log can be told to take (64 MiB), a dead letter's envelope (1 MiB)
+/// and room for coordinates. What is appended here may also be appended over the socket.
+pub(super) const MAX_FRAME: usize = 66 << 20;
 
 const ID: usize = 8;
 
-/// The answer to a request.
-pub(super) type Answer = Result<Vec<Placed>, LogError>;
+/// The most that one request may hold, in bytes of its records as they travel: the largest record fits.
+pub(super) const MAX_REQUEST: usize = MAX_FRAME;
+
+/// No record in particular is refused.
+const NO_RECORD: u32 = u32::MAX;
+
+/// The answer to a frame of a request.
+pub(crate) type Answer = Result<Vec<Placed>, Unpublished>;
 
 /// Reads a frame: its id and body. None at the orderly end of the stream.
 pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Option<(u64, Vec<u8>)>> {
@@ -44,10 +54,11 @@ pub(super) fn size(record: &OutRecord) -> usize {
     1 + record.topic.name().len() + 12 + record.key.len() + record.value.len() + record.headers.as_bytes().len()
 }
 
-/// A request as a frame; none where it would be too long.
-pub(super) fn request(id: u64, records: &[OutRecord]) -> Option<Vec<u8>> {
-    let body = 4 + records.iter().map(size).sum::<usize>();
+/// A frame of a request, the last or with more to come; none where it would be too long.
+pub(super) fn request(id: u64, is_last: bool, records: &[OutRecord]) -> Option<Vec<u8>> {
+    let body = 5 + records.iter().map(size).sum::<usize>();
     let mut frame = start(id, body)?;
+    frame.push(u8::from(!is_last));
     frame.extend_from_slice(&(records.len() as u32).to_be_bytes());
     for record in records {
         put_name(&mut frame, record.topic);
@@ -85,19 +96,22 @@ pub(super) fn answer(id: u64, answer: &Answer) -> Option<Vec<u8>> {
         Ok(placed) => {
             body.push(0);
             body.extend_from_slice(&(placed.len() as u32).to_be_bytes());
-            for (tp, offset) in placed {
+            for Placed { tp, offset } in placed {
                 put_name(&mut body, tp.topic);
                 body.extend_from_slice(&tp.partition.to_be_bytes());
                 body.extend_from_slice(&offset.to_be_bytes());
             }
         }
-        Err(error) => {
+        Err(Unpublished { error, refused, .. }) => {
             let (kind, text) = match error {
                 LogError::Unavailable(text) => (1, text.clone()),
                 LogError::Refused(text) => (2, text.clone()),
                 LogError::NotOwner(_) | LogError::Fatal(_) => (3, error.to_string()),
+                LogError::Setting(text) => (4, text.clone()),
             };
             body.push(kind);
+            let refused = refused.and_then(|ix| u32::try_from(ix).ok()).unwrap_or(NO_RECORD);
+            body.extend_from_slice(&refused.to_be_bytes());
             body.extend_from_slice(text.as_bytes());
         }
     }
@@ -119,9 +133,10 @@ fn put_name(bytes: &mut Vec<u8>, topic: Topic) {
     bytes.extend_from_slice(topic.name().as_bytes());
 }
 
-/// The records of a request's body; an error is told to the sender.
-pub(super) fn read_request(body: &[u8]) -> Result<Vec<OutRecord>, LogError> {
+/// The records in a frame of a request, and whether it is the last; an error is told to the sender.
+pub(super) fn read_request(body: &[u8]) -> Result<(bool, Vec<OutRecord>), LogError> {
     let mut rest = Rest(body);
+    let [has_more] = rest.array()?;
     let count = rest.u32()?;
     let mut records = Vec::new();
     for _ in 0..count {
@@ -133,26 +148,32 @@ pub(super) fn read_request(body: &[u8]) -> Result<Vec<OutRecord>, LogError> {
         }
         records.push(OutRecord { topic, key, value, headers });
     }
-    rest.end().map(|()| records)
+    rest.end().map(|()| (has_more == 0, records))
 }
 
 /// The answer in a body.
 pub(super) fn read_answer(body: &[u8]) -> Answer {
-    let Some((kind, rest)) = body.split_first() else { return Err(malformed()) };
-    let text = || String::from_utf8_lossy(rest).into_owned();
-    match kind {
-        0 => {}
-        1 => return Err(LogError::Unavailable(text())),
-        2 => return Err(LogError::Refused(text())),
-        _ => return Err(LogError::Fatal(text())),
-    }
+    let Some((kind, rest)) = body.split_first() else { return Err(malformed().into()) };
     let mut rest = Rest(rest);
+    if *kind != 0 {
+        let refused = rest.u32()?;
+        let text = String::from_utf8_lossy(rest.0).into_owned();
+        let error = match kind {
+            1 => LogError::Unavailable(text),
+            2 => LogError::Refused(text),
+            4 => LogError::Setting(text),
+            _ => LogError::Fatal(text),
+        };
+        let refused = if refused == NO_RECORD { None } else { Some(refused as usize) };
+        return Err(Unpublished { refused, ..error.into() });
+    }
     let mut placed = Vec::new();
     for _ in 0..rest.u32()? {
         let tp = TopicPartition::new(rest.topic()?, rest.u32()?);
-        placed.push((tp, i64::from_be_bytes(rest.array()?)));
+        placed.push(Placed { tp, offset: i64::from_be_bytes(rest.array()?) });
     }
-    rest.end().map(|()| placed)
+    rest.end()?;
+    Ok(placed)
 }
 
 fn malformed() -> LogError {
@@ -217,17 +238,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_request_comes_back_as_it_was(id in any::<u64>(), records in prop::collection::vec(record(), 0..8)) {
-            let frame = request(id, &records).unwrap();
+        fn a_request_comes_back_as_it_was(id in any::<u64>(), is_last in any::<bool>(), records in prop::collection::vec(record(), 0..8)) {
+            let frame = request(id, is_last, &records).unwrap();
             prop_assert_eq!(u32::from_be_bytes(*frame.first_chunk().unwrap()) as usize, frame.len() - 4);
             prop_assert_eq!(&frame[4..12], &id.to_be_bytes());
-            prop_assert_eq!(read_request(&frame[12..]).unwrap(), records);
+            prop_assert_eq!(read_request(&frame[12..]).unwrap(), (is_last, records));
         }
 
         #[test]
         fn an_answer_comes_back_as_it_was(placed in prop::collection::vec((0..Topic::ALL.len(), any::<u32>(), any::<i64>()), 0..8)) {
-            let tp = |(topic, partition, offset): (usize, _, _)| (TopicPartition::new(Topic::ALL[topic], partition), offset);
-            let placed: Vec<Placed> = placed.into_iter().map(tp).collect();
+            let at = |(topic, partition, offset): (usize, _, _)| {
+                Placed { tp: TopicPartition::new(Topic::ALL[topic], partition), offset }
+            };
+            let placed: Vec<Placed> = placed.into_iter().map(at).collect();
             let frame = answer(7, &Ok(placed.clone())).unwrap();
             prop_assert_eq!(read_answer(&frame[12..]).unwrap(), placed);
         }
@@ -240,12 +263,20 @@ mod tests {
     }
 
     #[test]
-    fn errors_keep_their_kind() {
-        let kinds = [LogError::Unavailable("a".into()), LogError::Refused("b".into()), LogError::Fatal("c".into())];
-        for error in kinds {
-            let text = format!("{error:?}");
-            let frame = answer(7, &Err(error)).unwrap();
-            assert_eq!(format!("{:?}", read_answer(&frame[12..]).unwrap_err()), text);
+    fn errors_keep_their_kind_and_the_record_refused() {
+        let text = || "text".to_owned();
+        let kinds = [
+            (LogError::Unavailable(text()), None),
+            (LogError::Refused(text()), Some(7)),
+            (LogError::Refused(text()), None),
+            (LogError::Fatal(text()), None),
+            (LogError::Setting(text()), None),
+        ];
+        for (error, refused) in kinds {
+            let sent = Unpublished { refused, ..error.into() };
+            let shown = format!("{sent:?}");
+            let frame = answer(7, &Err(sent)).unwrap();
+            assert_eq!(format!("{:?}", read_answer(&frame[12..]).unwrap_err()), shown);
         }
     }
 
@@ -253,6 +284,6 @@ mod tests {
     fn what_is_too_long_is_no_frame() {
         let record =
             OutRecord { topic: Topic::ALL[0], key: Vec::new(), value: vec![0; MAX_FRAME], headers: Headers::default() };
-        assert_eq!(request(1, &[record]), None);
+        assert_eq!(request(1, true, &[record]), None);
     }
 }

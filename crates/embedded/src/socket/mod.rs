@@ -8,6 +8,7 @@ mod frame;
 mod server;
 
 pub(crate) use client::{Connection, lost};
+pub(crate) use frame::Answer;
 pub use server::AppendServer;
 
 use std::path::{Path, PathBuf};

@@ -1,8 +1,9 @@
 //! The side of the process that holds the folder.
 
-use super::frame::{self, Answer};
+use super::frame::{self, Answer, MAX_REQUEST};
 use crate::log::{Log, Pending};
-use pipeline::LogError;
+use pipeline::error::Unpublished;
+use pipeline::{LogError, OutRecord};
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -60,10 +61,69 @@ impl AppendServer {
     }
 }
 
-/// An answer that is there, or is to come.
+/// The frames of a request, each with its id and the number of its records.
+type Frames = Vec<(u64, usize)>;
+
+/// What answers a request: it is there, or is to come.
 enum Due {
-    Now(Answer),
-    Later(Pending),
+    Now(Frames, Unpublished),
+    Later(Frames, Pending),
+}
+
+/// A request of which not every frame has come.
+#[derive(Default)]
+struct Gathered {
+    frames: Frames,
+    records: Vec<OutRecord>,
+    bytes: usize,
+    /// Why it is not appended; its records are not kept any more.
+    error: Option<Unpublished>,
+}
+
+impl Gathered {
+    /// Takes a frame; whether it was the last. A frame that cannot be read is the last: what follows cannot be told.
+    fn take(&mut self, id: u64, body: &[u8]) -> bool {
+        let (is_last, records) = match frame::read_request(body) {
+            Ok(read) => read,
+            Err(error) => {
+                self.frames.push((id, 0));
+                self.fail(error);
+                return true;
+            }
+        };
+        self.frames.push((id, records.len()));
+        self.bytes += body.len();
+        // I8: what this process holds for another one is bounded.
+        if self.bytes > MAX_REQUEST {
+            self.fail(LogError::Refused(format!(
+                "more than {MAX_REQUEST} bytes at once over the socket: append in smaller parts"
+            )));
+        }
+        if self.error.is_none() {
+            self.records.extend(records);
+        }
+        is_last
+    }
+
+    fn fail(&mut self, error: LogError) {
+        self.records = Vec::new();
+        self.error.get_or_insert_with(|| error.into());
+    }
+
+    /// Appends what has been gathered, all of it or nothing.
+    async fn append(self, log: &Log) -> Due {
+        let Self { frames, records, error, .. } = self;
+        if let Some(error) = error {
+            return Due::Now(frames, error);
+        }
+        if let Err(error) = log.check(&records) {
+            return Due::Now(frames, error);
+        }
+        match log.enqueue(records).await {
+            Ok(pending) => Due::Later(frames, pending),
+            Err(error) => Due::Now(frames, error.into()),
+        }
+    }
 }
 
 /// Greets, reads requests and answers them in order; either half ends the other.
@@ -77,31 +137,31 @@ async fn connection(stream: UnixStream, log: Log) {
     let _ = tokio::join!(requests(BufReader::new(input), log, due), write(BufWriter::new(output), answers));
 }
 
-async fn requests(mut input: BufReader<OwnedReadHalf>, log: Log, due: mpsc::Sender<(u64, Due)>) -> io::Result<()> {
+async fn requests(mut input: BufReader<OwnedReadHalf>, log: Log, due: mpsc::Sender<Due>) -> io::Result<()> {
+    let mut gathered = Gathered::default();
     loop {
         let next = tokio::select! {
             next = frame::read(&mut input) => next?,
             () = due.closed() => None,
         };
         let Some((id, body)) = next else { return Ok(()) };
-        let answer = match frame::read_request(&body) {
-            Ok(records) => log.submit(records).await.map_or_else(|error| Due::Now(Err(error)), Due::Later),
-            Err(error) => Due::Now(Err(error)),
-        };
-        if due.send((id, answer)).await.is_err() {
+        if !gathered.take(id, &body) {
+            continue;
+        }
+        let answer = std::mem::take(&mut gathered).append(&log).await;
+        if due.send(answer).await.is_err() {
             return Ok(());
         }
     }
 }
 
-async fn write(mut output: BufWriter<OwnedWriteHalf>, mut answers: mpsc::Receiver<(u64, Due)>) -> io::Result<()> {
-    while let Some((id, due)) = answers.recv().await {
-        let answer = match due {
-            Due::Now(answer) => answer,
-            Due::Later(pending) => pending.placed().await,
+async fn write(mut output: BufWriter<OwnedWriteHalf>, mut answers: mpsc::Receiver<Due>) -> io::Result<()> {
+    while let Some(due) = answers.recv().await {
+        let (frames, answer) = match due {
+            Due::Now(frames, error) => (frames, Err(error)),
+            Due::Later(frames, pending) => (frames, pending.placed().await.map_err(Unpublished::from)),
         };
-        let too_long = || frame::answer(id, &Err(LogError::Fatal("the answer is too long for a frame".to_owned())));
-        if let Some(bytes) = frame::answer(id, &answer).or_else(too_long) {
+        for bytes in answers_of(frames, answer) {
             output.write_all(&bytes).await?;
         }
         if answers.is_empty() {
@@ -109,4 +169,24 @@ async fn write(mut output: BufWriter<OwnedWriteHalf>, mut answers: mpsc::Receive
         }
     }
     output.flush().await
+}
+
+/// The answer to a request, cut as its frames were. The same error answers each of them.
+fn answers_of(frames: Frames, answer: Answer) -> Vec<Vec<u8>> {
+    let mut placed = match answer {
+        Ok(placed) => placed,
+        Err(error) => {
+            let error = Err(error);
+            return frames.iter().filter_map(|(id, _)| frame::answer(*id, &error)).collect();
+        }
+    };
+    let mut answers = Vec::with_capacity(frames.len());
+    for (id, records) in frames {
+        let rest = placed.split_off(records.min(placed.len()));
+        let of_frame = Ok(std::mem::replace(&mut placed, rest));
+        let too_long =
+            || frame::answer(id, &Err(LogError::Fatal("the answer is too long for a frame".to_owned()).into()));
+        answers.extend(frame::answer(id, &of_frame).or_else(too_long));
+    }
+    answers
 }

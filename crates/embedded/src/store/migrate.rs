@@ -5,7 +5,7 @@
 //! with its record, so a crash leaves it done or not begun.
 
 use super::error::Sorted;
-use super::write::transaction;
+use super::writer::transaction;
 use domain::projection::{PROJECTIONS, prefix};
 use pipeline::migration::Migration;
 use pipeline::{StoreError, migrations};

@@ -1,9 +1,12 @@
-//! The SQLite store: rows, positions and producer marks of every projection in one file, `store.db`.
+//! The SQLite store: rows, positions, sequences and dead records of every projection in one file,
+//! `store.db`.
 //!
 //! # Constraints
 //! - Rows and positions commit in one transaction, fenced by epoch and old offset (I2, I3).
-//! - SQLite has one writer at a time. So a process has one writing connection behind a mutex, shared by the
-//!   clones of a [`Store`]; each worker holds a clone and reads on a connection of its own, without waiting.
+//! - SQLite has one writer at a time. So a process has one writing connection, lent to one transaction after another and
+//!   shared by the clones of a [`Store`]; each worker holds a clone and reads on a connection of its own, without waiting.
+//! - Between the statements of a commit and COMMIT derived events are published: the transaction stays open meanwhile, and
+//!   the other workers wait for the connection without blocking their threads. A commit that is dropped is rolled back.
 //! - An acknowledged commit survives a power cut: WAL with `synchronous=FULL` (one fsync per commit).
 //!
 //! # Format
@@ -26,22 +29,28 @@
 //! | `schema` | physical names and DDL from declarations |
 //! | `request` | statements from declarations |
 //! | `rows` | cells and keys to and from SQLite |
-//! | `write` | what happens inside a writing transaction |
+//! | `writer` | the writing connection and its transactions |
+//! | `write` | what a flush writes, in which order |
+//! | `position`, `sequences`, `dead` | positions, producers and dead records |
 //! | `store` | the ports |
 //! | `reader`, `difference` | snapshots, digests, the first difference |
 
 mod config;
 mod connection;
+mod dead;
 mod difference;
 mod error;
 mod migrate;
+mod position;
 mod reader;
 mod request;
 mod rows;
 mod schema;
+mod sequences;
 #[allow(clippy::module_inception)]
 mod store;
 mod write;
+mod writer;
 
 #[cfg(test)]
 mod tests;

@@ -2,14 +2,17 @@
 
 use super::connection::open_read_only;
 use super::error::Sorted;
-use super::request::{POSITIONS, TableSql};
+use super::request::TableSql;
 use super::rows::{read_cells, read_key};
 use super::schema::physical_name;
-use super::write::read_position;
+use super::{dead, position};
 use domain::digest::{Digest, LogicalRow, Merger};
 use domain::table::{KeyColumn, PARTIAL_KEY, Slot, Table};
 use domain::{Projection, Topic, TopicPartition};
-use pipeline::{Position, Scan, StoreError, StoredRow};
+use pipeline::group::GroupPosition;
+use pipeline::ports::DedupSettings;
+use pipeline::position::{DeadRow, GENERATION};
+use pipeline::{Scan, StoreError, StoredRow};
 use rusqlite::{Connection, Row, Rows, params};
 use std::path::Path;
 
@@ -32,16 +35,41 @@ impl Snapshot {
         Ok(Self { connection })
     }
 
-    /// The positions of a projection, of partitions that it has read, sorted by partition.
-    pub fn positions(&self, projection: &Projection) -> Result<Vec<Position>, StoreError> {
-        let mut statement = self.connection.prepare(POSITIONS).sorted()?;
-        let mut rows = statement.query(params![projection.name, projection.version]).sorted()?;
+    /// Where a projection stands, in which log, and whether it is parked; sorted by partition. A partition that is parked
+    /// without a position is among them, standing where its note says.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn positions(&self, projection: &Projection) -> Result<Vec<GroupPosition>, StoreError> {
+        let mut statement = self.connection.prepare(position::POSITIONS).sorted()?;
+        let mut rows = statement.query(params![projection.name, projection.version, GENERATION]).sorted()?;
         let mut found = Vec::new();
         while let Some(row) = rows.next().sorted()? {
-            found.extend(read_position(row, read_partition(row, 10)?).sorted()?);
+            let tp = read_partition_named(row)?;
+            found.push(position::read_held(row, tp).sorted()?);
         }
-        found.sort_unstable_by_key(|position: &Position| position.tp);
+        found.sort_unstable_by_key(|held: &GroupPosition| held.position.tp);
         Ok(found)
+    }
+
+    /// Visits the records that a projection holds for dead, one at a time: partition by partition, by offset.
+    ///
+    /// # Errors
+    /// Where the store cannot be read, and those of `visit`.
+    pub fn dead_rows(
+        &self,
+        projection: &Projection,
+        visit: impl FnMut(DeadRow) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        dead::visit(&self.connection, projection, visit)
+    }
+
+    /// The rules by which the projection's version tells duplicates; none where it has never run.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn settings(&self, projection: &Projection) -> Result<Option<DedupSettings>, StoreError> {
+        position::settings(&self.connection, projection)
     }
 
     /// Visits the stored rows of a table, in key order, one at a time.
@@ -156,12 +184,22 @@ impl<'stmt> LogicalRows<'stmt> {
     }
 }
 
-fn read_partition(row: &Row<'_>, first: usize) -> Result<TopicPartition, StoreError> {
+/// The partition in the columns `first` and the one behind it.
+pub(super) fn read_partition(row: &Row<'_>, first: usize) -> Result<TopicPartition, StoreError> {
     let name: String = row.get(first).sorted()?;
-    let topic = Topic::from_name(&name).ok_or_else(|| {
+    partition_of(&name, row.get(first + 1).sorted()?)
+}
+
+fn read_partition_named(row: &Row<'_>) -> Result<TopicPartition, StoreError> {
+    let name: String = row.get("topic").sorted()?;
+    partition_of(&name, row.get("partition").sorted()?)
+}
+
+fn partition_of(name: &str, partition: u32) -> Result<TopicPartition, StoreError> {
+    let topic = Topic::from_name(name).ok_or_else(|| {
         StoreError::Fatal(format!(
             "the store names the topic {name}, which this version does not know: use a newer one"
         ))
     })?;
-    Ok(TopicPartition::new(topic, row.get(first + 1).sorted()?))
+    Ok(TopicPartition::new(topic, partition))
 }

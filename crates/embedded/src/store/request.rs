@@ -62,6 +62,11 @@ impl TableSql {
         }
     }
 
+    /// The physical name.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Writes one row: its key, then the slots that are touched.
     pub(super) fn upsert(&self, touched: Touched) -> String {
         let keys: Vec<&str> = self.key.iter().map(|column| column.name).collect();
@@ -135,36 +140,3 @@ fn merged(slot: Slot, name: &str, replace: bool) -> String {
         Merge::State(_) | Merge::CountOf(_) => format!("excluded.{name}"),
     }
 }
-
-/// Claims a partition.
-pub(super) const CLAIM: &str =
-    "INSERT INTO position (projection, version, topic, partition, epoch) VALUES (?, ?, ?, ?, 1)
- ON CONFLICT DO UPDATE SET epoch = epoch + 1
- RETURNING epoch, first_offset, next_offset, watermark_us, last_append_us, applied, duplicate, ignored, dead, holes";
-
-/// Reads a position.
-pub(super) const POSITION: &str =
-    "SELECT epoch, first_offset, next_offset, watermark_us, last_append_us, applied, duplicate, ignored, dead, holes
- FROM position WHERE projection = ? AND version = ? AND topic = ? AND partition = ?";
-
-/// Reads all positions of a projection.
-pub(super) const POSITIONS: &str =
-    "SELECT epoch, first_offset, next_offset, watermark_us, last_append_us, applied, duplicate, ignored, dead, holes,
- topic, partition FROM position WHERE projection = ? AND version = ? AND first_offset IS NOT NULL
- ORDER BY topic, partition";
-
-/// Moves a position, if it is where the worker left it and still the worker's (I3). `IS` also finds the row of a
-/// partition that was claimed but never read.
-pub(super) const ADVANCE: &str =
-    "UPDATE position SET first_offset = ?, next_offset = ?, watermark_us = ?, last_append_us = ?,
- applied = ?, duplicate = ?, ignored = ?, dead = ?, holes = ?
- WHERE projection = ? AND version = ? AND topic = ? AND partition = ? AND epoch = ? AND next_offset IS ?";
-
-/// Reads a producer's mark.
-pub(super) const MARK: &str =
-    "SELECT seq FROM producer WHERE projection = ? AND version = ? AND topic = ? AND partition = ? AND producer_id = ?";
-
-/// Raises a producer's mark.
-pub(super) const RAISE_MARK: &str =
-    "INSERT INTO producer (projection, version, topic, partition, producer_id, seq) VALUES (?, ?, ?, ?, ?, ?)
- ON CONFLICT DO UPDATE SET seq = max(seq, excluded.seq)";

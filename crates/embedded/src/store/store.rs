@@ -5,33 +5,38 @@ use super::connection::{open_reader, open_writer};
 use super::error::Sorted;
 use super::migrate;
 use super::reader::Snapshot;
-use super::request::{MARK, POSITION, ProjectionSql};
+use super::request::ProjectionSql;
 use super::rows::{bind_key, read_cells};
 use super::schema::{physical_name, table_ddl};
-use super::write;
+use super::writer::{self, Writer};
+use super::{dead, position, sequences, write};
 use domain::cell::Cell;
 use domain::delta::Deltas;
 use domain::table::{Slot, Table};
 use domain::{Projection, TopicPartition};
-use pipeline::{Claimed, Flush, Position, RecordStore, RowStore, StoreError};
-use rusqlite::{Connection, OptionalExtension, params};
+use pipeline::dedup::StoredSequence;
+use pipeline::ports::{Abort, DedupSettings, Silent};
+use pipeline::position::{Claim, Claimed, Flush, ParkNote, Position};
+use pipeline::{RecordStore, RowStore, StoreError};
+use rusqlite::Connection;
+use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use uuid::Uuid;
 
-/// The rows, positions and marks of all projections, in one SQLite file. Clones share the one writing connection.
+/// The rows, positions, sequences and dead records of all projections, in one SQLite file. Clones share the one writing connection.
 #[derive(Debug)]
 pub struct Store {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     reader: Option<Connection>,
     sql: Vec<Arc<KnownProjection>>,
     records: (&'static str, u32),
 }
 
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Shared {
     config: StoreConfig,
-    writer: Mutex<Connection>,
+    pub(super) writer: Writer,
 }
 
 #[derive(Debug)]
@@ -58,7 +63,7 @@ impl Store {
         let mut writer = open_writer(&config).sorted()?;
         migrate::up(&mut writer)?;
         let records = &domain::fold::records::RECORDS;
-        let shared = Arc::new(Shared { config, writer: Mutex::new(writer) });
+        let shared = Arc::new(Shared { config, writer: Writer::new(writer) });
         Ok(Self { shared, reader: None, sql: Vec::new(), records: (records.name, records.version) })
     }
 
@@ -70,7 +75,7 @@ impl Store {
 
     /// Creates the tables of a projection from its declarations, where they are not there.
     pub fn create_tables(&self, projection: &Projection) -> Result<(), StoreError> {
-        write::transaction(&mut self.writer(), |connection| {
+        writer::transaction(&mut self.shared.writer.lock_now(), |connection| {
             for table in projection.tables {
                 let name = physical_name(projection, table);
                 if !connection.table_exists(None, name.as_str()).sorted()? {
@@ -95,8 +100,24 @@ impl Store {
 
     /// The id that this store was given when its file was made: offsets kept outside of it belong to this id.
     pub fn id(&self) -> Result<Uuid, StoreError> {
-        let id = self.writer().query_row("SELECT id FROM store", [], |row| row.get(0)).sorted()?;
+        let reader = open_reader(&self.shared.config).sorted()?;
+        let id = reader.query_row("SELECT id FROM store", [], |row| row.get(0)).sorted()?;
         Ok(Uuid::from_bytes(id))
+    }
+
+    /// States from which log the records come, whose positions are not kept here but in that log. Gives back the other log
+    /// that they came from before, if there is one: a log that was put in the place of another has no positions, and its
+    /// records must not be written among those of the other (I2). To be called before records are written.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn bind_log(&self, log: Uuid) -> Result<Option<Uuid>, StoreError> {
+        let held: [u8; 16] = writer::transaction(&mut self.shared.writer.lock_now(), |connection| {
+            let bind = "UPDATE store SET log_id = coalesce(log_id, ?) RETURNING log_id";
+            connection.query_row(bind, [log.as_bytes()], |row| row.get(0)).sorted()
+        })?;
+        let held = Uuid::from_bytes(held);
+        Ok((held != log).then_some(held))
     }
 
     /// The settings it was opened with.
@@ -105,9 +126,17 @@ impl Store {
         &self.shared.config
     }
 
-    // A panic inside a transaction rolls it back while the stack unwinds, so a poisoned lock holds a good connection.
-    fn writer(&self) -> MutexGuard<'_, Connection> {
-        self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    async fn check_file(&self) -> Result<(), StoreError> {
+        let path = &self.shared.config.path;
+        if !path.exists() {
+            let path = path.display();
+            return Err(StoreError::Unavailable(format!(
+                "{path} was moved or removed while it is in use: put it back, or restart sporelog, which makes a new one \
+                 and fills it from the log"
+            )));
+        }
+        // Takes the write lock, which a file that cannot be written refuses.
+        self.shared.writer.transact(|_| Ok(())).await
     }
 
     fn read<T>(&mut self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
@@ -132,14 +161,19 @@ impl Store {
         known
     }
 
-    /// Writes rows of records, as [`RecordStore::write`] does, for a caller that cannot wait.
+    /// Writes rows of records, as [`RecordStore::write`] does, for a caller that is no future; it waits on its thread, on
+    /// which therefore no commit of this store may be under way.
     ///
     /// # Errors
     /// Those of the store.
     pub fn write_now(&mut self, rows: &Deltas) -> Result<(), StoreError> {
+        let known = self.records_sql(rows);
+        writer::transaction(&mut self.shared.writer.lock_now(), |connection| write::rows(connection, &known.sql, rows))
+    }
+
+    fn records_sql(&mut self, rows: &Deltas) -> Arc<KnownProjection> {
         let (name, version) = self.records;
-        let known = self.sql(name, version, || ProjectionSql::of_deltas(name, version, rows));
-        write::transaction(&mut self.writer(), |connection| write::rows(connection, &known.sql, rows))
+        self.sql(name, version, || ProjectionSql::of_deltas(name, version, rows))
     }
 
     fn projection_sql(&mut self, projection: &Projection) -> Arc<KnownProjection> {
@@ -148,8 +182,29 @@ impl Store {
 }
 
 impl RowStore for Store {
-    async fn claim(&mut self, projection: &Projection, tps: &[TopicPartition]) -> Result<Vec<Claimed>, StoreError> {
-        write::transaction(&mut self.writer(), |connection| write::claim(connection, projection, tps))
+    async fn check(&mut self, _: &Projection) -> Result<(), StoreError> {
+        self.check_file().await
+    }
+
+    async fn settings(&mut self, projection: &Projection, wanted: DedupSettings) -> Result<DedupSettings, StoreError> {
+        let store = |connection: &Connection| {
+            position::store_settings(connection, projection, wanted)?;
+            Ok(position::settings(connection, projection)?.unwrap_or(wanted))
+        };
+        self.shared.writer.transact(store).await
+    }
+
+    async fn claim(&mut self, projection: &Projection, claims: &[Claim]) -> Result<Vec<Claimed>, StoreError> {
+        self.shared.writer.transact(|connection| position::claim(connection, projection, claims)).await
+    }
+
+    async fn note_parked(
+        &mut self,
+        projection: &Projection,
+        tp: TopicPartition,
+        note: &ParkNote,
+    ) -> Result<(), StoreError> {
+        self.shared.writer.transact(|connection| position::note_parked(connection, projection, tp, note)).await
     }
 
     async fn positions(
@@ -157,32 +212,34 @@ impl RowStore for Store {
         projection: &Projection,
         tps: &[TopicPartition],
     ) -> Result<Vec<Position>, StoreError> {
-        self.read(|connection| {
-            let mut statement = connection.prepare_cached(POSITION).sorted()?;
-            let mut found = Vec::with_capacity(tps.len());
-            for tp in tps {
-                let of = params![projection.name, projection.version, tp.topic.name(), tp.partition];
-                let position = statement.query_row(of, |row| write::read_position(row, *tp)).optional().sorted()?;
-                found.extend(position.flatten());
-            }
-            Ok(found)
-        })
+        self.read(|connection| position::positions(connection, projection, tps))
     }
 
-    async fn marks(
+    async fn sequences(
         &mut self,
         projection: &Projection,
         tp: TopicPartition,
-        producers: &[&str],
-    ) -> Result<Vec<Option<i64>>, StoreError> {
-        self.read(|connection| {
-            let mut statement = connection.prepare_cached(MARK).sorted()?;
-            let mut mark = |producer: &&str| {
-                let of = params![projection.name, projection.version, tp.topic.name(), tp.partition, producer];
-                statement.query_row(of, |row| row.get(0)).optional()
-            };
-            producers.iter().map(&mut mark).collect::<rusqlite::Result<_>>().sorted()
-        })
+        producers: &[(&str, &str)],
+    ) -> Result<Vec<Option<StoredSequence>>, StoreError> {
+        self.read(|connection| sequences::load(connection, projection, tp, producers))
+    }
+
+    async fn forget_producers(
+        &mut self,
+        projection: &Projection,
+        tp: TopicPartition,
+        silent: Silent,
+    ) -> Result<(), StoreError> {
+        self.shared.writer.transact(|connection| sequences::forget(connection, projection, tp, silent)).await
+    }
+
+    async fn dead(
+        &mut self,
+        projection: &Projection,
+        tp: TopicPartition,
+        offsets: Range<i64>,
+    ) -> Result<Vec<i64>, StoreError> {
+        self.read(|connection| dead::offsets(connection, projection, tp, offsets))
     }
 
     async fn load(
@@ -208,14 +265,25 @@ impl RowStore for Store {
         })
     }
 
+    /// A commit that is dropped, or whose publishing fails, is rolled back: the transaction ends with the future.
     async fn commit(&mut self, flush: &Flush<'_>) -> Result<(), StoreError> {
         let known = self.projection_sql(flush.projection);
-        write::transaction(&mut self.writer(), |connection| write::flush(connection, &known.sql, flush))
+        let mut connection = self.shared.writer.lock().await;
+        let transaction = writer::begin(&mut connection)?;
+        write::flush(&transaction, &known.sql, flush)?;
+        // Behind the statements: a cause that the store refuses has derived nothing (design 2).
+        (flush.before_commit)().await.map_err(|Abort| StoreError::Aborted)?;
+        transaction.commit().sorted()
     }
 }
 
 impl RecordStore for Store {
+    async fn check(&mut self, _: &Projection) -> Result<(), StoreError> {
+        self.check_file().await
+    }
+
     async fn write(&mut self, rows: &Deltas) -> Result<(), StoreError> {
-        self.write_now(rows)
+        let known = self.records_sql(rows);
+        self.shared.writer.transact(|connection| write::rows(connection, &known.sql, rows)).await
     }
 }

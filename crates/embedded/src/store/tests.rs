@@ -8,14 +8,20 @@ use domain::digest::LogicalRow;
 use domain::projection::PROJECTIONS;
 use domain::table::{Merge, Table};
 use domain::{Projection, Topic, TopicPartition};
-use pipeline::StoreError;
+use pipeline::{
+    Advance, BeforeCommit, Claim, Claimed, Flush, LogIdentity, Position, RowStore as _, StoreError,
+    nothing_before_commit,
+};
 use rusqlite::Connection;
 use std::path::PathBuf;
 use tempfile::TempDir;
 use testkit::store_suite::{self, merges, tables::SUITE};
 use tokio::runtime::{Builder, Runtime};
 
+mod commits;
 mod contract;
+mod errors;
+mod held;
 mod schema_tests;
 mod snapshots;
 
@@ -36,10 +42,45 @@ fn scratch() -> (Scratch, Store) {
     (Scratch { _folder: folder, path }, store)
 }
 
+fn tp(partition: u32) -> TopicPartition {
+    TopicPartition::new(Topic::SacredMessages, partition)
+}
+
+fn log_of(cluster_id: &str) -> LogIdentity {
+    LogIdentity { cluster_id: cluster_id.to_owned(), topic_id: String::new(), partitions: 10 }
+}
+
+/// Claims a partition for a worker that finds it in this log.
+async fn claim(store: &mut Store, projection: &Projection, tp: TopicPartition, cluster_id: &str) -> Claimed {
+    store.claim(projection, &[Claim { tp, log: log_of(cluster_id) }]).await.unwrap().remove(0)
+}
+
+/// The position behind one more applied record.
+fn step(claimed: &Claimed) -> Advance {
+    let mut to = claimed.position.unwrap_or(Position::start(claimed.tp, 0));
+    let from = claimed.position.map(|position| position.next_offset);
+    to.epoch = claimed.epoch;
+    to.next_offset += 1;
+    to.counts.applied += 1;
+    Advance { from, to }
+}
+
+async fn commit<'a>(
+    store: &mut Store,
+    projection: &'a Projection,
+    advances: &'a [Advance],
+    rows: &'a Deltas,
+    before_commit: BeforeCommit<'a>,
+) -> Result<(), StoreError> {
+    store.commit(&Flush { projection, advances, sequences: &[], dead: &[], rows, before_commit }).await
+}
+
 /// Writes rows under a fresh claim of partition 0 of a topic.
 fn put(store: &mut Store, projection: &Projection, rows: &Deltas) {
-    let tp = TopicPartition::new(Topic::SacredMessages, 0);
-    runtime().block_on(store_suite::put(store, (projection, tp), rows, &|| ())).unwrap();
+    runtime().block_on(async {
+        let claimed = claim(store, projection, tp(0), "log").await;
+        commit(store, projection, &[step(&claimed)], rows, &nothing_before_commit).await.unwrap();
+    });
 }
 
 fn all_rows(snapshot: &Snapshot, projection: &Projection, table: &'static Table) -> Vec<LogicalRow> {

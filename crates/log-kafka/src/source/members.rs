@@ -112,6 +112,13 @@ impl Members {
         *reading
     }
 
+    /// Ends the reading of a partition that stays owned.
+    pub(super) fn halt(&mut self, tp: TopicPartition) {
+        if let Some(State::Owned { reading }) = self.states.get_mut(&tp) {
+            *reading = None;
+        }
+    }
+
     /// Whether a page of this reading may be delivered.
     pub(super) fn reads(&self, tp: TopicPartition, reading: u64) -> bool {
         self.states.get(&tp) == Some(&State::Owned { reading: Some(reading) })
@@ -204,6 +211,18 @@ mod tests {
         members.offer(&[]);
         assert_eq!(members.notice(), Some(Notice::Assigned(Vec::new())));
         assert_eq!(members.notice(), None);
+    }
+
+    #[test]
+    fn halted_partition_is_owned_and_not_read_until_the_next_seek() {
+        let mut members = owning(&[tp(0)]);
+        let reading = members.read(tp(0)).unwrap();
+        members.halt(tp(0));
+        assert!(!members.reads(tp(0), reading) && members.may_commit(tp(0)));
+        let again = members.read(tp(0)).unwrap();
+        assert!(members.reads(tp(0), again) && !members.reads(tp(0), reading));
+        members.halt(tp(1));
+        assert_eq!(members.owned(), [tp(0)], "a partition of somebody else");
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! One member of a consumer group.
 //!
 //! **Threads.** A thread of its own polls librdkafka: it serves the events of the group, blocks once for records, for 20 ms
-//! at most, then takes what is there without waiting, and hands pages over. The worker takes them on its own thread. What changes the fetching (a seek, the
-//! end of a revocation) is done by the polling thread, between two polls, so that a page belongs to exactly one reading
-//! of its partition. What only asks a broker, and a commit, blocks a thread of the runtime's blocking pool.
+//! at most, then takes what is there without waiting, and hands pages over. The worker takes them on its own thread. What
+//! changes the fetching (a seek, a halt, the end of a revocation) is done by the polling thread, between two polls, so that
+//! a page belongs to exactly one reading of its partition. What only asks a broker, and a commit, blocks a thread of the
+//! runtime's blocking pool.
 //!
 //! **Memory.** Half of `queue_bytes` is librdkafka's own queue, half the hand-over. While the hand-over is full the
 //! thread takes no records, so that what was fetched stays fetched. Revocations and the group's liveness come through a
@@ -22,21 +23,29 @@
 //! See `members` for who may commit and read when. Pages of a partition that is revoked, lost or sought anew are dropped
 //! at the hand-over: the next reading, here or elsewhere, begins at the position.
 //!
-//! **Errors.** A broker that is gone, a missing topic or permission is `Unavailable`, said again every ten seconds while
-//! nothing is assigned. Records that are gone from the log are `Fatal`: there is no reset.
+//! **Errors.** A broker that is gone, a missing topic or permission is `Unavailable`, said again every four seconds while
+//! nothing is assigned.
+//!
+//! **Trouble of one partition** (I7): an offset that is not in the log, a batch that cannot be read, an end that is ahead
+//! while nothing comes. It is told behind the partition's last page, and the partition is not fetched any more until it is
+//! sought again: see [`crate::reading`] and `watch`. An end of a partition tells that markers and aborted records before it are
+//! passed.
 
 mod context;
 mod members;
 mod shared;
 mod thread;
 mod trouble;
+mod watch;
 
 use crate::ask::{Ask, blocking};
 use crate::config::KafkaConfig;
 use crate::error::{code_of, sort};
+use crate::identity::Identities;
 use crate::names::Names;
 use context::MemberContext;
 use domain::{Topic, TopicPartition};
+use pipeline::position::LogIdentity;
 use pipeline::{GroupOffset, LogError, LogRange, Polled, Source, SystemClock};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::RDKafkaErrorCode as Code;
@@ -48,6 +57,9 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
+/// How long an answer about the topics is good: claims of all partitions come one after another, and need one question.
+const IDENTITY: Duration = Duration::from_secs(1);
+
 /// How long closing may take: the group is left within that time, or by the session timeout.
 const CLOSE: Duration = Duration::from_secs(3);
 
@@ -56,6 +68,9 @@ pub struct KafkaSource {
     shared: Arc<Shared>,
     /// None only while it is dropped.
     ask: Option<Ask<MemberContext>>,
+    topics: Vec<Topic>,
+    /// What the topics were last, and when that was asked.
+    identities: Option<(Instant, Identities)>,
     /// Says when the polling thread has ended.
     ended: mpsc::Receiver<()>,
 }
@@ -93,7 +108,8 @@ impl KafkaSource {
         let consumer = Arc::new(consumer);
         let ended = thread::start(consumer.clone(), shared.clone(), config)?;
         let timeout = Duration::from_millis(config.request_timeout_ms);
-        Ok(Self { shared, ask: Some(Ask { consumer, names, timeout }), ended })
+        let ask = Some(Ask { consumer, names, timeout });
+        Ok(Self { shared, ask, topics: topics.to_vec(), identities: None, ended })
     }
 
     /// The bytes that were read and that the worker has not taken up yet.
@@ -134,6 +150,19 @@ impl Source for KafkaSource {
         }
     }
 
+    async fn identity(&mut self, tp: TopicPartition) -> Result<LogIdentity, LogError> {
+        let (at, identities) = match self.identities.take().filter(|(at, _)| at.elapsed() < IDENTITY) {
+            Some(known) => known,
+            None => {
+                let topics = self.topics.clone();
+                (Instant::now(), self.ask(move |ask| ask.identities(&topics)).await?)
+            }
+        };
+        let found = identities.of(tp.topic);
+        self.identities = Some((at, identities));
+        found
+    }
+
     async fn range(&mut self, tp: TopicPartition) -> Result<LogRange, LogError> {
         self.ask(move |ask| ask.range(tp)).await
     }
@@ -147,6 +176,15 @@ impl Source for KafkaSource {
         self.shared.state().seeks.push(Seek { tp, offset, reply });
         self.shared.wake_thread();
         answer.await.unwrap_or_else(|_| Err(LogError::Unavailable(format!("the seek of {tp} was not answered"))))
+    }
+
+    fn halt(&mut self, tp: TopicPartition) {
+        let mut state = self.shared.state();
+        state.members.halt(tp);
+        state.halts.insert(tp);
+        state.drop_stale();
+        drop(state);
+        self.shared.wake_thread();
     }
 
     async fn assignment(&mut self) -> Result<Vec<TopicPartition>, LogError> {

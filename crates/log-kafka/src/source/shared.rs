@@ -2,16 +2,40 @@
 
 use super::members::{Members, Notice};
 use domain::TopicPartition;
+use pipeline::ports::Trouble;
 use pipeline::{LogError, Page, Polled};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 
-/// A page, and which reading of its partition it belongs to.
+/// What was read of a partition, or why it cannot be read on.
 #[derive(Debug)]
-pub(super) struct ReadPage {
-    pub(super) page: Page,
+pub(super) enum News {
+    Page(Page),
+    Trouble(Trouble),
+}
+
+impl News {
+    fn tp(&self) -> TopicPartition {
+        match self {
+            News::Page(page) => page.tp(),
+            News::Trouble(trouble) => trouble.tp,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            News::Page(page) => page.bytes(),
+            News::Trouble(_) => 0,
+        }
+    }
+}
+
+/// News of a partition, and which reading of it they belong to.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub(super) news: News,
     pub(super) reading: u64,
 }
 
@@ -34,12 +58,15 @@ pub(super) struct Revocation {
 pub(super) struct State {
     pub(super) members: Members,
     pub(super) revocation: Option<Revocation>,
-    pub(super) pages: VecDeque<ReadPage>,
-    /// The bytes of `pages`.
+    /// In the order of reading: a partition's trouble stands behind all its pages.
+    pub(super) read: VecDeque<Read>,
+    /// The bytes of `read`.
     pub(super) bytes: usize,
     /// Why nothing comes, to be told once.
     pub(super) failure: Option<LogError>,
     pub(super) seeks: Vec<Seek>,
+    /// Partitions that the worker reads no further.
+    pub(super) halts: BTreeSet<TopicPartition>,
     /// Positions to be mirrored to the broker.
     pub(super) mirror: BTreeMap<TopicPartition, i64>,
     pub(super) closing: bool,
@@ -86,11 +113,14 @@ impl Shared {
         if let Some(failure) = state.failure.take() {
             return Some(Err(failure));
         }
-        while let Some(fetched) = state.pages.pop_front() {
-            state.bytes -= fetched.page.bytes();
-            if state.members.reads(fetched.page.tp(), fetched.reading) {
+        while let Some(Read { news, reading }) = state.read.pop_front() {
+            state.bytes -= news.bytes();
+            if state.members.reads(news.tp(), reading) {
                 self.wake_thread();
-                return Some(Ok(Polled::Page(fetched.page)));
+                return Some(Ok(match news {
+                    News::Page(page) => Polled::Page(page),
+                    News::Trouble(trouble) => Polled::Trouble(trouble),
+                }));
             }
         }
         state.ended.then(|| Err(LogError::Fatal("the thread that polls Kafka has stopped: restart the process".into())))
@@ -98,10 +128,18 @@ impl Shared {
 }
 
 impl State {
-    /// Lets go of pages that must not be delivered any more.
+    /// Hands over what was read, unless the worker has ended that reading.
+    pub(super) fn push(&mut self, news: News, reading: u64) {
+        if self.members.reads(news.tp(), reading) {
+            self.bytes += news.bytes();
+            self.read.push_back(Read { news, reading });
+        }
+    }
+
+    /// Lets go of what must not be delivered any more.
     pub(super) fn drop_stale(&mut self) {
         let members = &self.members;
-        self.pages.retain(|fetched| members.reads(fetched.page.tp(), fetched.reading));
-        self.bytes = self.pages.iter().map(|fetched| fetched.page.bytes()).sum();
+        self.read.retain(|read| members.reads(read.news.tp(), read.reading));
+        self.bytes = self.read.iter().map(|read| read.news.bytes()).sum();
     }
 }

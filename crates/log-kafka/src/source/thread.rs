@@ -1,14 +1,17 @@
 //! The thread that polls.
 
+mod assign;
+
 use super::context::MemberContext;
-use super::shared::{ReadPage, Seek, Shared};
+use super::shared::{News, Shared};
 use super::trouble::Troubles;
+use super::watch::Watch;
 use crate::config::KafkaConfig;
-use crate::error::sort;
-use crate::ffi::{self, FetchQueue, Fetched};
+use crate::ffi::{self, End, FetchQueue, Fetched, Question, Waiting};
 use crate::gather::Gather;
+use crate::reading::{Handed, Readings};
 use domain::TopicPartition;
-use pipeline::{Clock as _, LogError, Page};
+use pipeline::{Clock as _, LogError};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
@@ -32,27 +35,30 @@ const HAND_OVER_US: i64 = 2_000;
 /// How much is gathered before it is handed over.
 const PAGE_RECORDS: usize = 16_384;
 const PAGE_BYTES: usize = 1 << 20;
-/// How long a seek of a partition that is already fetched may take.
-const SEEK: Duration = Duration::from_secs(5);
 
-/// Where a partition is read.
-struct Cursor {
-    reading: u64,
-    /// The next offset: what comes below it was taken before.
-    next: i64,
+/// The ends of silent partitions, asked for.
+struct Inquiry {
+    question: Question,
+    suspects: Vec<(TopicPartition, i64)>,
 }
 
 struct Poller {
+    /// Gone before the client is: a question has a queue of the client's.
+    inquiry: Option<Inquiry>,
     consumer: Arc<BaseConsumer<MemberContext>>,
     fetches: FetchQueue<MemberContext>,
     shared: Arc<Shared>,
-    gather: Gather,
-    cursors: BTreeMap<TopicPartition, Cursor>,
+    readings: Readings,
     limit: usize,
+    request_timeout: Duration,
     busy_until_us: i64,
     handed_over_us: i64,
     mirrored_us: i64,
+    watched_us: i64,
+    /// When each partition was assigned, for as long as its queue may still be forgotten.
+    assigned_us: BTreeMap<TopicPartition, i64>,
     trouble: Troubles,
+    watch: Watch,
 }
 
 /// Tells that the thread has ended, whichever way.
@@ -77,16 +83,20 @@ pub(super) fn start(
     let (sender, ended) = mpsc::channel();
     let ending = Ending { shared: shared.clone(), _ended: sender };
     let poller = Poller {
-        gather: Gather::new(consumer.context().names.clone()),
+        inquiry: None,
+        readings: Readings::new(Gather::new(consumer.context().names.clone())),
         fetches: FetchQueue::new(consumer.clone()),
         consumer,
         shared,
-        cursors: BTreeMap::new(),
         limit: config.queue_bytes / 2,
+        request_timeout: Duration::from_millis(config.request_timeout_ms),
         busy_until_us: 0,
         handed_over_us: 0,
         mirrored_us: 0,
+        watched_us: 0,
+        assigned_us: BTreeMap::new(),
         trouble: Troubles::default(),
+        watch: Watch::new(i64::try_from(config.stall_timeout_ms).unwrap_or(i64::MAX).saturating_mul(1_000)),
     };
     let thread = std::thread::Builder::new().name("kafka-poll".to_owned());
     let spawned = thread.spawn(move || {
@@ -103,8 +113,10 @@ impl Poller {
         while !self.shared.state().closing {
             self.seeks();
             self.end_revocation();
+            self.halts();
             self.mirror();
             self.repeat_trouble();
+            self.watch();
             if self.has_room() {
                 self.poll();
             }
@@ -121,8 +133,8 @@ impl Poller {
         if self.shared.state().bytes < self.limit {
             return true;
         }
-        let failures = self.events();
-        failures.iter().for_each(|error| self.failed(error));
+        self.events();
+        self.watch.excuse(self.now_us());
         self.shared.wait(POLL);
         false
     }
@@ -140,15 +152,18 @@ impl Poller {
 
     /// Blocks once, then takes what is there. Whether there was something, and may be more.
     fn gather(&mut self, mut wait: Duration) -> bool {
-        let (mut found, mut failures) = (false, self.events());
+        let mut found = false;
+        self.events();
         loop {
-            let (gather, cursors) = (&mut self.gather, &mut self.cursors);
+            let (readings, mut failures) = (&mut self.readings, Vec::new());
             let taken = self.fetches.take(wait, |fetched| match fetched {
-                Ok(message) => take(message, gather, cursors),
-                Err(error) => failures.push(error),
+                Ok(message) => readings.record(message),
+                Err(said) => failures.extend(readings.said(said)),
             });
-            failures.drain(..).for_each(|error| self.failed(&error));
-            if self.gather.is_full(PAGE_BYTES.min(self.limit), PAGE_RECORDS) {
+            for remark in failures {
+                self.failed(&KafkaError::MessageConsumption(remark.code), &remark.text);
+            }
+            if self.readings.is_full(PAGE_BYTES.min(self.limit), PAGE_RECORDS) {
                 return false;
             }
             if taken == 0 {
@@ -158,99 +173,37 @@ impl Poller {
         }
     }
 
-    /// Serves the events of the group, and gives back what the client reports as failed.
-    fn events(&mut self) -> Vec<KafkaError> {
-        let (consumer, mut failures) = (self.consumer.clone(), Vec::new());
+    /// Serves the events of the group, and what the client reports as failed.
+    fn events(&mut self) {
+        let consumer = self.consumer.clone();
         while let Some(polled) = consumer.poll(Duration::ZERO) {
             match polled {
-                Ok(message) => take(Fetched::from(&message), &mut self.gather, &mut self.cursors),
-                Err(error) => failures.push(error),
+                Ok(message) => self.readings.record(Fetched::from(&message)),
+                Err(error) => self.failed(&error, &consumer.context().last_error()),
             }
         }
-        failures
     }
 
     fn hand_over(&mut self) {
-        let pages = self.gather.take();
-        if pages.is_empty() {
-            return;
+        let handed = self.readings.take(known_end(&self.consumer));
+        if !handed.is_empty() {
+            self.handed_over_us = self.now_us();
+            self.push(handed);
         }
-        self.handed_over_us = self.now_us();
-        let read: Vec<ReadPage> = pages.into_iter().filter_map(|page| self.complete(page)).collect();
+    }
+
+    fn push(&mut self, handed: Vec<Handed>) {
         let mut state = self.shared.state();
-        for read in read {
-            if state.members.reads(read.page.tp(), read.reading) {
-                state.bytes += read.page.bytes();
-                state.pages.push_back(read);
+        for handed in handed {
+            match handed {
+                Handed::Page(page, reading) => state.push(News::Page(page), reading),
+                Handed::Trouble(trouble, reading) => {
+                    state.halts.insert(trouble.tp);
+                    state.push(News::Trouble(trouble), reading);
+                }
             }
         }
         drop(state);
-        self.shared.news.notify_one();
-    }
-
-    fn complete(&self, mut page: Page) -> Option<ReadPage> {
-        let tp = page.tp();
-        let Cursor { reading, next } = self.cursors.get(&tp)?;
-        let name = self.consumer.context().names.topic(tp.topic);
-        let known = ffi::known_end(self.consumer.client(), &name, tp.partition as i32);
-        page.set_log_end(known.unwrap_or(*next).max(*next));
-        Some(ReadPage { page, reading: *reading })
-    }
-
-    fn seeks(&mut self) {
-        let seeks = std::mem::take(&mut self.shared.state().seeks);
-        if !seeks.is_empty() {
-            self.busy_until_us = self.now_us() + BUSY_US;
-        }
-        for Seek { tp, offset, reply } in seeks {
-            let done = self.seek(tp, offset);
-            // Who does not wait for the answer any more asks again.
-            let _ = reply.send(done);
-        }
-    }
-
-    /// Begins a new reading. The first one adds the partition to what is fetched, at the offset.
-    fn seek(&mut self, tp: TopicPartition, offset: i64) -> Result<(), LogError> {
-        let mut state = self.shared.state();
-        let reading = state.members.read(tp).ok_or(LogError::NotOwner(tp))?;
-        state.drop_stale();
-        drop(state);
-        let context = self.consumer.context().clone();
-        let (name, partition, doing) = (context.names.topic(tp.topic), tp.partition as i32, format!("seeking {tp}"));
-        let offset_of = Offset::Offset(offset);
-        let done = if context.fetching().contains(&tp) {
-            self.consumer.seek(&name, partition, offset_of, SEEK)
-        } else {
-            self.fetches.receive(&name, partition);
-            let mut list = TopicPartitionList::new();
-            let added = list.add_partition_offset(&name, partition, offset_of);
-            added.and_then(|()| self.consumer.incremental_assign(&list))
-        };
-        done.map_err(|error| sort(&error, doing))?;
-        context.fetching().insert(tp);
-        self.cursors.insert(tp, Cursor { reading, next: offset });
-        Ok(())
-    }
-
-    /// Lets the group go on when the worker has released what was revoked, or has had its time.
-    fn end_revocation(&mut self) {
-        let now_us = self.now_us();
-        let mut state = self.shared.state();
-        let Some(revocation) = &state.revocation else { return };
-        if state.members.is_revoking() && now_us < revocation.until_us {
-            drop(state);
-            self.busy_until_us = now_us + BUSY_US;
-            return;
-        }
-        let Some(revocation) = state.revocation.take() else { return };
-        if state.members.is_revoking() {
-            tracing::warn!("revoked partitions were not flushed in time: they go on without it");
-        }
-        state.members.lose(&revocation.tps);
-        state.drop_stale();
-        drop(state);
-        self.consumer.context().unassign(&self.consumer, &revocation.tps);
-        self.cursors.retain(|tp, _| !revocation.tps.contains(tp));
         self.shared.news.notify_one();
     }
 
@@ -279,9 +232,8 @@ impl Poller {
         }
     }
 
-    fn failed(&mut self, error: &KafkaError) {
-        let (reason, now_us) = (self.consumer.context().last_error(), self.now_us());
-        if let Some(failure) = self.trouble.failed(error, &reason, now_us) {
+    fn failed(&mut self, error: &KafkaError, words: &str) {
+        if let Some(failure) = self.trouble.failed(error, words, self.now_us()) {
             self.say(failure);
         }
     }
@@ -298,12 +250,68 @@ impl Poller {
         self.shared.state().failure = Some(failure);
         self.shared.news.notify_one();
     }
+
+    /// Looks for partitions that stand still, and for ends that moved while nothing could be read.
+    fn watch(&mut self) {
+        let now_us = self.now_us();
+        if now_us - self.watched_us < self.watch.interval_us() {
+            return;
+        }
+        self.watched_us = now_us;
+        self.forward_again();
+        let moved = self.readings.ends(known_end(&self.consumer));
+        if !moved.is_empty() {
+            self.push(moved);
+        }
+        if self.trouble.is_down() {
+            self.watch.excuse(now_us);
+        }
+        match self.inquiry.take() {
+            Some(inquiry) => self.hear(inquiry, now_us),
+            None => {
+                let suspects = self.watch.suspects(self.readings.open(), now_us);
+                self.inquiry = (!suspects.is_empty()).then(|| self.inquire(suspects));
+            }
+        }
+    }
+
+    fn inquire(&self, suspects: Vec<(TopicPartition, i64)>) -> Inquiry {
+        let mut list = TopicPartitionList::new();
+        for (tp, _) in &suspects {
+            let name = self.consumer.context().names.topic(tp.topic);
+            // What the list does not take is not answered.
+            let _ = list.add_partition_offset(&name, tp.partition as i32, Offset::End);
+        }
+        let question = ffi::list_ends(self.consumer.client(), &list, End::Readable, self.request_timeout);
+        Inquiry { question, suspects }
+    }
+
+    fn hear(&mut self, inquiry: Inquiry, now_us: i64) {
+        let Inquiry { question, suspects } = inquiry;
+        let ends = match question.ends(Duration::ZERO) {
+            Waiting::Still(question) => return self.inquiry = Some(Inquiry { question, suspects }),
+            Waiting::Answered(Ok(ends)) => ends,
+            // Brokers that do not answer are an outage: nothing can come.
+            Waiting::Answered(Err((code, words))) => {
+                tracing::debug!(%code, words, "the ends of silent partitions are not known");
+                return self.watch.excuse(now_us);
+            }
+        };
+        let names = self.consumer.context().names.clone();
+        for (tp, next) in suspects {
+            let name = names.topic(tp.topic);
+            let end = ends.iter().find(|(topic, partition, _)| *topic == name && *partition == tp.partition as i32);
+            let end = end.and_then(|(_, _, end)| end.ok()).unwrap_or(i64::MIN);
+            if self.watch.is_stalled(tp, next, end, now_us) {
+                let text = format!("the log can be read up to offset {end}, and nothing comes from offset {next} on");
+                self.readings.stalled(tp, &text);
+            }
+        }
+        self.hand_over();
+    }
 }
 
-fn take(message: Fetched<'_>, gather: &mut Gather, cursors: &mut BTreeMap<TopicPartition, Cursor>) {
-    let Some(tp) = gather.place(message) else { return };
-    // Fetched before a partition was given up.
-    let Some(cursor) = cursors.get_mut(&tp).filter(|cursor| message.offset() >= cursor.next) else { return };
-    cursor.next = message.offset() + 1;
-    gather.push(tp, message);
+/// The end of a partition's log as of the last fetch.
+fn known_end(consumer: &BaseConsumer<MemberContext>) -> impl Fn(TopicPartition) -> Option<i64> + '_ {
+    |tp| ffi::known_end(consumer.client(), &consumer.context().names.topic(tp.topic), tp.partition as i32)
 }

@@ -44,6 +44,11 @@ impl Troubles {
         Some(sorted)
     }
 
+    /// Whether no broker answers, as far as is known.
+    pub(super) fn is_down(&self) -> bool {
+        self.0.as_ref().is_some_and(|trouble| trouble.down)
+    }
+
     /// What must be said again; `assigned` and `answers` tell whether the trouble is over.
     pub(super) fn again(
         &mut self,
@@ -102,8 +107,9 @@ mod tests {
     }
 
     #[test]
-    fn one_broker_of_many_is_not_an_outage_and_loss_is_fatal() {
-        assert!(failed(Code::BrokerTransportFailure).1.is_none());
-        assert!(matches!(failed(Code::AutoOffsetReset).1, Some(LogError::Fatal(_))));
+    fn one_broker_of_many_is_not_an_outage() {
+        let (troubles, said) = failed(Code::BrokerTransportFailure);
+        assert!(said.is_none() && !troubles.is_down());
+        assert!(failed(Code::AllBrokersDown).0.is_down());
     }
 }

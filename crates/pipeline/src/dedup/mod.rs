@@ -188,9 +188,7 @@ impl Dedup {
     pub fn staged_changes(&self) -> Vec<SequenceChange> {
         let mut changes = Vec::new();
         self.partitions.iter().for_each(|(tp, partition)| partition.producers.changes(*tp, &mut changes));
-        changes.sort_unstable_by(|a, b| {
-            (a.tp, &a.tenant, &a.producer_id).cmp(&(b.tp, &b.tenant, &b.producer_id))
-        });
+        changes.sort_unstable_by(|a, b| (a.tp, &a.tenant, &a.producer_id).cmp(&(b.tp, &b.tenant, &b.producer_id)));
         changes
     }
 

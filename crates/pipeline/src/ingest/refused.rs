@@ -93,11 +93,14 @@ impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Obs
         tally
     }
 
-    /// Folds a record that was folded before. A schema that is unknown still had no answer then: its records are dead.
+    /// Folds a record that was folded before. What had no answer then, or whose answer is too old by now, makes it dead.
     fn fold_again(&mut self, record: &Record<'_>, forced: Option<DeadReason>, tally: &mut Tally) {
-        if let Err(Needed::Schema(id)) = self.folder.fold(record, forced, tally) {
-            let text = DecodeError::UnknownSchema { id }.to_string();
-            let _ = self.folder.fold(record, Some(DeadReason { kind: DeadKind::Undecodable, text }), tally);
-        }
+        let Err(needed) = self.folder.fold(record, forced, tally) else { return };
+        let text = match needed {
+            Needed::Schema(id) => DecodeError::UnknownSchema { id }.to_string(),
+            Needed::Confirmation(id) => format!("it does not fit schema id {id}"),
+            Needed::Sequences | Needed::Registration(_) => return,
+        };
+        let _ = self.folder.fold(record, Some(DeadReason { kind: DeadKind::Undecodable, text }), tally);
     }
 }

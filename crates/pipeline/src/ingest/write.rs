@@ -19,6 +19,7 @@ impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Obs
     pub(super) async fn dispatch(&mut self) -> Result<(), WorkerError> {
         let batch = std::mem::take(&mut self.batch);
         let started_us = self.env.clock.monotonic_us();
+        self.folder.set_now_us(started_us);
         let Some(tally) = self.fold(&batch).await else { return Ok(()) };
         self.env.observer.step(Step::Fold);
         // Records are written blind: there is nothing to load, and the step passes at once.

@@ -142,7 +142,10 @@ impl<S: Source, P: Publisher, R: RowStore, C: Clock, O: Observer> Worker<S, P, R
         if next > position.first_offset {
             let since_us = position.max_append_us.saturating_sub(self.options.dedup().bounds.window_us);
             let found = self.source.offset_at(tp, since_us).await?;
-            refill.from = found.clamp(range.start, next);
+            // An operator who passed over what cannot be read began the window anew behind it: reading it again to refill
+            // the window would meet the same trouble.
+            let start = position.window_from.map_or(range.start, |from| from.clamp(range.start, next));
+            refill.from = found.clamp(start, next);
             // What the log has let go of may have belonged to the window: it began anew here, and says so.
             if range.start > position.first_offset && found <= range.start {
                 position.window_from = Some(range.start);
@@ -156,7 +159,8 @@ impl<S: Source, P: Publisher, R: RowStore, C: Clock, O: Observer> Worker<S, P, R
         self.folder.set_partitions(tp.topic, log.partitions);
         let (epoch, committed) = (claimed.epoch, claimed.position.is_some());
         let (log_end, leader_epoch) = (range.end, -1);
-        self.owned.insert(tp, Owned { epoch, position, committed, fetched: next, log_end, leader_epoch, unproven, refill });
+        self.owned
+            .insert(tp, Owned { epoch, position, committed, fetched: next, log_end, leader_epoch, unproven, refill });
         self.env.observer.lag(tp, range.end - next);
         Ok(())
     }

@@ -146,6 +146,7 @@ impl<S: Source, P: Publisher, R: RowStore, C: Clock, O: Observer> Worker<S, P, R
 
     async fn commit_range(&mut self, batch: &Batch, range: &Range, prefetch: bool) -> Result<(), Failed> {
         let started_us = self.env.clock.monotonic_us();
+        self.folder.set_now_us(started_us);
         let tally = self.fold_range(batch, range).await?;
         self.env.observer.step(Step::Fold);
         self.load().await?;

@@ -9,10 +9,7 @@ use domain::cell::Cell;
 
 impl<S: Source, P: Publisher, R: RowStore, C: Clock, O: Observer> Worker<S, P, R, C, O> {
     /// Loads the sequences of these producers, sorted by partition.
-    pub(super) async fn load_sequences(
-        &mut self,
-        needed: Vec<(TopicPartition, String, String)>,
-    ) -> Result<(), Failed> {
+    pub(super) async fn load_sequences(&mut self, needed: Vec<(TopicPartition, String, String)>) -> Result<(), Failed> {
         for group in needed.chunk_by(|a, b| a.0 == b.0) {
             let tp = group[0].0;
             let producers: Vec<(&str, &str)> =

@@ -13,12 +13,7 @@ const FORGET_EVERY_US: i64 = 60_000_000;
 
 impl<S: Source, P: Publisher, R: RowStore, C: Clock, O: Observer> Worker<S, P, R, C, O> {
     /// Stops reading and committing one partition. What was folded and not committed is folded again without it.
-    pub(super) async fn park(
-        &mut self,
-        tp: TopicPartition,
-        offset: i64,
-        cause: ParkCause,
-    ) -> Result<(), WorkerError> {
+    pub(super) async fn park(&mut self, tp: TopicPartition, offset: i64, cause: ParkCause) -> Result<(), WorkerError> {
         self.discard();
         self.forget(tp);
         self.source.halt(tp);
@@ -89,8 +84,7 @@ impl<S: Source, P: Publisher, R: RowStore, C: Clock, O: Observer> Worker<S, P, R
         if silent.sets_before_us <= 0 && silent.floors_before_us.is_none() {
             return;
         }
-        let forgotten: Result<(), StoreError> =
-            self.store.forget_producers(self.folder.projection(), tp, silent).await;
+        let forgotten: Result<(), StoreError> = self.store.forget_producers(self.folder.projection(), tp, silent).await;
         if let Err(error) = forgotten {
             tracing::debug!(%error, "silent producers were not forgotten yet");
         }

@@ -10,9 +10,9 @@ use crate::error::LogError;
 use crate::folder::{Folder, Tally};
 use crate::observer::{Observer, Step};
 use crate::options::WorkerOptions;
+use crate::owned::Owned;
 use crate::ports::{Clock, Polled, Source};
 use crate::record::Page;
-use crate::owned::Owned;
 use domain::TopicPartition;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -70,9 +70,8 @@ impl<S: Source, C: Clock, O: Observer> Prefetch<'_, S, C, O> {
 
     /// Whether the page goes on where its partition was read to, in a log that has proved to be the position's own.
     fn follows(&self, page: &Page) -> bool {
-        let reaches = |owned: &Owned| {
-            owned.unproven.is_none() && (page.is_empty() || page.record(0).offset >= owned.fetched)
-        };
+        let reaches =
+            |owned: &Owned| owned.unproven.is_none() && (page.is_empty() || page.record(0).offset >= owned.fetched);
         self.owned.get(&page.tp()).is_some_and(reaches)
     }
 

@@ -27,9 +27,13 @@ pub struct KafkaSection {
     /// The memory that each worker may hold in fetched records that it has not taken up yet.
     #[schemars(range(min = 65_536, max = 2_147_483_647_u64))]
     pub queue_bytes: u64,
-    /// How long the brokers may take to acknowledge a record before the producer gives its batch back to be retried.
+    /// How long the brokers may take to acknowledge a record before the producer gives its batch back to be retried. Must
+    /// be below `postgres.idle_in_transaction_timeout_ms`: derived events are published inside a transaction.
     #[schemars(range(min = 100, max = 3_600_000))]
     pub delivery_timeout_ms: u64,
+    /// How long nothing may come of a partition whose end is ahead before it is parked as stalled.
+    #[schemars(range(min = 5000, max = 3_600_000))]
+    pub stall_timeout_ms: u64,
 }
 
 impl Default for KafkaSection {
@@ -43,7 +47,8 @@ impl Default for KafkaSection {
             group_instance_id: None,
             session_timeout_ms: 45_000,
             queue_bytes: 12 << 20,
-            delivery_timeout_ms: 30_000,
+            delivery_timeout_ms: 15_000,
+            stall_timeout_ms: 60_000,
         }
     }
 }
@@ -81,7 +86,8 @@ pub struct PostgresSection {
     /// How long one statement may run; must be below `kafka.session_timeout_ms`.
     #[schemars(range(min = 1))]
     pub statement_timeout_ms: u64,
-    /// How long a transaction may stand idle; must be below `kafka.session_timeout_ms`.
+    /// How long a transaction may stand idle; must be below `kafka.session_timeout_ms` and above
+    /// `kafka.delivery_timeout_ms`.
     #[schemars(range(min = 1))]
     pub idle_in_transaction_timeout_ms: u64,
     /// How long connecting, or waiting for a connection of the pool, may take.

@@ -16,8 +16,8 @@ pub use error::ConfigError;
 pub use load::{FILE_NAME, Layers, load};
 pub use options::{OptionDoc, markdown, options};
 pub use sections::{
-    Config, DataSection, HttpSection, LogFormat, LogSection, RolesSection, SimulateSection, TelemetrySection,
-    WorkerSection,
+    Config, DataSection, DedupSection, HttpSection, LogFormat, LogSection, RolesSection, SimulateSection,
+    TelemetrySection, WorkerSection,
 };
 
 #[cfg(test)]

@@ -25,6 +25,8 @@ pub struct Config {
     pub scylla: ScyllaSection,
     /// The loop that all workers share.
     pub worker: WorkerSection,
+    /// How repeated events are told from new ones.
+    pub dedup: DedupSection,
     /// How many workers of each role run.
     pub roles: RolesSection,
     /// The HTTP server for health and metrics.
@@ -86,12 +88,6 @@ pub struct WorkerSection {
     pub batch_linger_ms: u64,
     /// The memory that each worker may hold in cached rows.
     pub row_cache_bytes: u64,
-    /// How far back, in append time, an unsequenced repeat is found and dropped.
-    #[schemars(range(min = 1))]
-    pub horizon_ms: u64,
-    /// The most event ids remembered per partition to find such repeats; above it the horizon is shortened.
-    #[schemars(range(min = 1))]
-    pub horizon_max_entries: u64,
     /// How long a worker may take to finish its batch on shutdown.
     #[schemars(range(min = 1))]
     pub drain_deadline_ms: u64,
@@ -107,6 +103,12 @@ pub struct WorkerSection {
     /// How long each such pause lasts.
     #[schemars(range(min = 1))]
     pub dead_letter_flood_pause_ms: u64,
+    /// The wait before a parked partition is tried again for the first time.
+    #[schemars(range(min = 100, max = 3_600_000))]
+    pub park_retry_ms: u64,
+    /// The longest wait between two tries of a parked partition.
+    #[schemars(range(min = 100, max = 3_600_000))]
+    pub park_retry_max_ms: u64,
 }
 
 impl Default for WorkerSection {
@@ -116,13 +118,13 @@ impl Default for WorkerSection {
             batch_max_records: 10_000,
             batch_linger_ms: 10,
             row_cache_bytes: 32 << 20,
-            horizon_ms: 120_000,
-            horizon_max_entries: 57_000,
             drain_deadline_ms: 4_000,
             backoff_initial_ms: 50,
             backoff_max_ms: 5_000,
             dead_letter_flood_limit: 5_000,
             dead_letter_flood_pause_ms: 10_000,
+            park_retry_ms: 5_000,
+            park_retry_max_ms: 60_000,
         }
     }
 }
@@ -132,6 +134,30 @@ impl WorkerSection {
     #[must_use]
     pub const fn drain_deadline(&self) -> Duration {
         Duration::from_millis(self.drain_deadline_ms)
+    }
+}
+
+/// How repeated events are told from new ones. Window and cap are stored with the rows that they helped to make: another
+/// value is refused, since it would make other rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct DedupSection {
+    /// How long, in append time since its last occurrence, the id of an event without `producer_seq` is remembered.
+    #[schemars(range(min = 1, max = 86_400_000))]
+    pub window_ms: u64,
+    /// How many valid events without `producer_seq` may lie between two occurrences of an id in a partition. Each takes
+    /// about 16 bytes of memory, in each partition.
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub max_records: u64,
+    /// A producer that was silent for this long, in append time, is remembered by its largest `producer_seq` alone: what
+    /// it sends below that then counts as a repeat.
+    #[schemars(range(min = 60_000, max = 315_360_000_000_u64))]
+    pub forget_after_ms: u64,
+}
+
+impl Default for DedupSection {
+    fn default() -> Self {
+        Self { window_ms: 120_000, max_records: 57_000, forget_after_ms: 30 * 86_400_000 }
     }
 }
 

@@ -32,19 +32,19 @@ fn without_any_layer_the_defaults_stand() {
 #[test]
 fn later_layers_win_key_by_key() {
     let (_dir, mut layers) = with_file(
-        "[worker]\nbatch_max_records = 1\nbatch_linger_ms = 2\nhorizon_ms = 3\n[data]\ndir = \"from-file\"\n",
+        "[worker]\nbatch_max_records = 1\nbatch_linger_ms = 2\n[dedup]\nwindow_ms = 3\n[data]\ndir = \"from-file\"\n",
     );
     layers.environment.insert("SPORELOG__WORKER__BATCH_LINGER_MS".into(), "20".into());
-    layers.environment.insert("SPORELOG__WORKER__HORIZON_MS".into(), "30".into());
+    layers.environment.insert("SPORELOG__DEDUP__WINDOW_MS".into(), "30".into());
     layers.environment.insert("SPORELOG__HTTP__ENABLED".into(), "false".into());
     layers.environment.insert("HOME".into(), "/root".into());
     layers.environment.insert("SPORELOG_CONFIG".into(), "not a key".into());
-    layers.set("worker.horizon_ms", "300", "--set");
+    layers.set("dedup.window_ms", "300", "--set");
     layers.set("telemetry.log_format", "json", "--log-format");
     let config = load(&layers).unwrap();
     assert_eq!(config.worker.batch_max_records, 1);
     assert_eq!(config.worker.batch_linger_ms, 20);
-    assert_eq!(config.worker.horizon_ms, 300);
+    assert_eq!(config.dedup.window_ms, 300);
     assert_eq!(config.data.dir, PathBuf::from("from-file"));
     assert!(!config.http.enabled);
     assert_eq!(config.telemetry.log_format, LogFormat::Json);
@@ -89,6 +89,13 @@ fn a_wrong_value_is_refused_with_its_key_and_place() {
         ("worker.batch_max_records", "0", "--set"),
         ("roles.ingest_workers", "65", "--set"),
         ("worker.backoff_initial_ms", "6000", "--set"),
+        ("worker.park_retry_ms", "60001", "--set"),
+        ("worker.park_retry_max_ms", "0", "--set"),
+        ("dedup.window_ms", "0", "--set"),
+        ("dedup.window_ms", "86400001", "--set"),
+        ("dedup.max_records", "0", "--set"),
+        ("dedup.max_records", "10000001", "--set"),
+        ("dedup.forget_after_ms", "1000", "--set"),
         ("worker.dead_letter_flood_limit", "10001", "--set"),
         ("worker", "1", "--set"),
     ] {
@@ -134,6 +141,7 @@ fn the_page_is_made_from_the_code() {
 #[test]
 fn a_statement_may_not_outlive_the_session() {
     let (_dir, mut layers) = with_file("[kafka]\nbootstrap = \"k:9092\"\nsession_timeout_ms = 10000\n");
+    layers.set("kafka.delivery_timeout_ms", "1000", "--set");
     for key in ["statement_timeout_ms", "idle_in_transaction_timeout_ms"] {
         layers.set("postgres.statement_timeout_ms", "9999", "--set");
         layers.set("postgres.idle_in_transaction_timeout_ms", "9999", "--set");
@@ -151,4 +159,32 @@ fn properties_of_several_lines_come_through_file_and_environment() {
     assert_eq!(load(&layers).unwrap().kafka.properties, "a.b = 1\nc = d\n");
     let layers = with_env("SPORELOG__KAFKA__PROPERTIES", "a.b=1\nc=d");
     assert_eq!(load(&layers).unwrap().kafka.properties, "a.b=1\nc=d");
+}
+
+/// I7: an outage of the log must end as the log's, not as a transaction that the database ended.
+#[test]
+fn publishing_may_not_outlive_its_transaction() {
+    let (_dir, mut layers) = with_file("[kafka]\nbootstrap = \"k:9092\"\n");
+    load(&layers).unwrap();
+    layers.set("postgres.idle_in_transaction_timeout_ms", "20000", "--set");
+    layers.set("kafka.delivery_timeout_ms", "19999", "--set");
+    load(&layers).unwrap();
+    layers.set("kafka.delivery_timeout_ms", "20000", "--set");
+    let refused = refusal(&layers);
+    assert!(refused.starts_with("kafka.delivery_timeout_ms in --set: 20000 is not below "), "{refused}");
+    assert!(refused.contains("postgres.idle_in_transaction_timeout_ms (20000)"), "{refused}");
+    let mut embedded = with_env("X", "y");
+    embedded.set("kafka.delivery_timeout_ms", "20000", "--set");
+    load(&embedded).unwrap();
+}
+
+#[test]
+fn names_of_former_options_are_refused() {
+    for (former, meant) in [("worker.dedup_window_ms", "dedup.window_ms"), ("worker.horizon_ms", "")] {
+        let mut layers = with_env("X", "y");
+        layers.set(former, "1", "--set");
+        let message = refusal(&layers);
+        assert!(message.starts_with(&format!("unknown key {former} in --set")), "{message}");
+        assert!(message.contains(meant), "{message}");
+    }
 }

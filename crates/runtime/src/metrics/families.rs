@@ -12,6 +12,9 @@ pub(super) struct Families {
     pub next_offset: IntGaugeVec,
     pub watermark_age: GaugeVec,
     pub gap: IntGaugeVec,
+    pub lost: IntGaugeVec,
+    pub parked: IntGaugeVec,
+    pub parked_offset: IntGaugeVec,
     pub records: IntCounterVec,
     pub dead_letters: IntCounterVec,
     pub end_to_end: HistogramVec,
@@ -25,7 +28,6 @@ pub(super) struct Families {
     pub fenced: IntCounterVec,
     pub paused: IntGaugeVec,
     pub pool: IntGaugeVec,
-    pub horizon_shortened: IntCounterVec,
     pub retries: IntCounterVec,
 }
 
@@ -51,6 +53,9 @@ impl Families {
                 keep(registry, GaugeVec::new(opts(&def), def.labels)?)?
             },
             gap: gauge(names::ACCOUNTING_GAP)?,
+            lost: gauge(names::LOST_RECORDS)?,
+            parked: gauge(names::PARTITION_PARKED)?,
+            parked_offset: gauge(names::PARKED_OFFSET)?,
             records: counter(names::RECORDS_TOTAL)?,
             dead_letters: counter(names::DEAD_LETTERS_TOTAL)?,
             end_to_end: histogram(names::END_TO_END)?,
@@ -64,7 +69,6 @@ impl Families {
             fenced: counter(names::FENCED_TOTAL)?,
             paused: gauge(names::PAUSED)?,
             pool: gauge(names::POOL)?,
-            horizon_shortened: counter(names::HORIZON_SHORTENED)?,
             retries: counter(names::RETRIES_TOTAL)?,
         })
     }

@@ -5,7 +5,7 @@ mod names;
 mod worker;
 
 pub use names::{ALL, Kind, MetricDef, markdown};
-pub use worker::{Commit, WorkerMetrics, WorkerSnapshot};
+pub use worker::{Commit, CommittedPosition, OUTCOMES, Outcomes, WorkerMetrics, WorkerSnapshot};
 
 use families::Families;
 use prometheus::{Encoder as _, Registry, TextEncoder};

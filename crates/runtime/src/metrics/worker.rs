@@ -4,13 +4,20 @@ use super::families::Families;
 use pipeline::Paused;
 use prometheus::{Histogram, IntCounter, IntGauge};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What can become of a record, as labels: each record has one of them.
+pub const OUTCOMES: [&str; 7] = ["applied", "duplicate", "behind", "ignored", "unknown", "dead", "holes"];
+
+/// Numbers of records, in the order of [`OUTCOMES`].
+pub type Outcomes = [u64; OUTCOMES.len()];
 
 /// A committed batch, in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Commit {
-    /// Records by outcome: applied, duplicate, ignored, dead, holes.
-    pub outcomes: [u64; 5],
+    /// Records by outcome.
+    pub outcomes: Outcomes,
     /// The number of records.
     pub records: usize,
     /// Their size, in bytes.
@@ -30,15 +37,28 @@ pub struct WorkerSnapshot {
     pub role: &'static str,
     /// The worker.
     pub worker: String,
-    /// Records by outcome: applied, duplicate, ignored, dead, holes.
-    pub outcomes: [u64; 5],
-    /// Records not yet committed, over all partitions.
+    /// Records by outcome.
+    pub outcomes: Outcomes,
+    /// Records not yet committed, over all partitions that are read.
     pub lag_records: i64,
-    /// The partitions owned.
+    /// The partitions that are read.
     pub partitions: usize,
+    /// The partitions that are parked.
+    pub parked: usize,
 }
 
-const OUTCOMES: [&str; 5] = ["applied", "duplicate", "ignored", "dead", "holes"];
+/// A partition's committed position, in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CommittedPosition {
+    /// The next offset to read.
+    pub next_offset: i64,
+    /// The watermark in us, if there is one yet.
+    pub watermark_us: Option<i64>,
+    /// What its account leaves open (I5).
+    pub gap: i64,
+    /// What an operator has passed over.
+    pub lost: i64,
+}
 
 /// The metrics of one worker. Clones share them.
 #[derive(Clone, Debug)]
@@ -49,7 +69,7 @@ struct Held {
     families: Arc<Families>,
     role: &'static str,
     worker: String,
-    outcomes: [IntCounter; 5],
+    outcomes: [IntCounter; OUTCOMES.len()],
     end_to_end: Histogram,
     batch_records: Histogram,
     batch_bytes: Histogram,
@@ -59,10 +79,11 @@ struct Held {
     cache_misses: IntCounter,
     in_flight: IntGauge,
     fenced: IntCounter,
-    horizon_shortened: IntCounter,
     retries: IntCounter,
     paused: Mutex<Option<Paused>>,
     partitions: Mutex<BTreeMap<(&'static str, u32), Partition>>,
+    /// The parked partitions, with the label of each one's cause.
+    parked: Mutex<BTreeMap<(&'static str, u32), &'static str>>,
 }
 
 #[derive(Debug)]
@@ -71,11 +92,16 @@ struct Partition {
     lag: IntGauge,
     next_offset: IntGauge,
     gap: IntGauge,
+    lost: IntGauge,
     watermark_us: Option<i64>,
 }
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn with_cause<'a>([role, worker, topic, partition]: [&'a str; 4], cause: &'a str) -> [&'a str; 5] {
+    [role, worker, topic, partition, cause]
 }
 
 fn seconds(us: i64) -> f64 {
@@ -98,10 +124,10 @@ impl WorkerMetrics {
             cache_misses: families.cache_misses.with_label_values(labels),
             in_flight: families.in_flight.with_label_values(labels),
             fenced: families.fenced.with_label_values(labels),
-            horizon_shortened: families.horizon_shortened.with_label_values(labels),
             retries: families.retries.with_label_values(labels),
             paused: Mutex::new(None),
             partitions: Mutex::new(BTreeMap::new()),
+            parked: Mutex::new(BTreeMap::new()),
             families,
         }))
     }
@@ -120,13 +146,44 @@ impl WorkerMetrics {
         }
     }
 
-    /// A partition's committed position; `gap` is what its account leaves open (I5).
-    pub fn position(&self, topic: &'static str, partition: u32, next_offset: i64, watermark_us: Option<i64>, gap: i64) {
+    /// A partition's committed position.
+    pub fn position(&self, topic: &'static str, partition: u32, position: &CommittedPosition) {
         self.with_partition(topic, partition, |held| {
-            held.next_offset.set(next_offset);
-            held.gap.set(gap);
-            held.watermark_us = watermark_us;
+            held.next_offset.set(position.next_offset);
+            held.gap.set(position.gap);
+            held.lost.set(position.lost);
+            held.watermark_us = position.watermark_us;
         });
+    }
+
+    /// A partition is parked at this offset. Called again where it is tried in vain, maybe for another cause.
+    pub fn parked(&self, topic: &'static str, partition: u32, offset: i64, cause: &'static str) {
+        let number = partition.to_string();
+        let labels = [self.0.role, self.0.worker.as_str(), topic, number.as_str()];
+        let families = &self.0.families;
+        let mut parked = held(&self.0.parked);
+        match parked.entry((topic, partition)) {
+            Entry::Occupied(mut entry) => {
+                let former = entry.insert(cause);
+                if former != cause {
+                    let _ = families.parked.remove_label_values(&with_cause(labels, former));
+                }
+            }
+            Entry::Vacant(entry) => {
+                entry.insert(cause);
+            }
+        }
+        families.parked.with_label_values(&with_cause(labels, cause)).set(1);
+        families.parked_offset.with_label_values(&labels).set(offset);
+    }
+
+    /// A partition is parked no longer.
+    pub fn unparked(&self, topic: &'static str, partition: u32) {
+        let Some(cause) = held(&self.0.parked).remove(&(topic, partition)) else { return };
+        let number = partition.to_string();
+        let labels = [self.0.role, self.0.worker.as_str(), topic, number.as_str()];
+        let _ = self.0.families.parked.remove_label_values(&with_cause(labels, cause));
+        let _ = self.0.families.parked_offset.remove_label_values(&labels);
     }
 
     /// How far a partition's end is ahead of what is committed.
@@ -142,7 +199,7 @@ impl WorkerMetrics {
             let owned = partitions.contains(&(topic, *number));
             if !owned {
                 let labels = &[self.0.role, self.0.worker.as_str(), topic, partition.number.as_str()];
-                for family in [&families.lag, &families.next_offset, &families.gap] {
+                for family in [&families.lag, &families.next_offset, &families.gap, &families.lost] {
                     let _ = family.remove_label_values(labels);
                 }
                 let _ = families.watermark_age.remove_label_values(labels);
@@ -170,11 +227,6 @@ impl WorkerMetrics {
     /// A commit was fenced.
     pub fn fenced(&self) {
         self.0.fenced.inc();
-    }
-
-    /// A partition's horizon was cut short by its cap.
-    pub fn horizon_shortened(&self) {
-        self.0.horizon_shortened.inc();
     }
 
     /// The worker waits before it tries again.
@@ -207,6 +259,7 @@ impl WorkerMetrics {
             outcomes: std::array::from_fn(|ix| self.0.outcomes[ix].get()),
             lag_records: partitions.values().map(|partition| partition.lag.get()).sum(),
             partitions: partitions.len(),
+            parked: held(&self.0.parked).len(),
         }
     }
 
@@ -231,6 +284,7 @@ impl WorkerMetrics {
                 lag: families.lag.with_label_values(labels),
                 next_offset: families.next_offset.with_label_values(labels),
                 gap: families.gap.with_label_values(labels),
+                lost: families.lost.with_label_values(labels),
                 watermark_us: None,
                 number,
             }

@@ -32,7 +32,14 @@ pub(crate) fn change(
 ) -> SequenceChange {
     let largest = blocks.last().map_or(0, |(block, _)| block * 128 + 127);
     let head = SequenceHead { floor: i64::MIN, largest, minted_us: 11, last_append_us: 22 };
-    SequenceChange { tp, tenant: tenant.into(), producer_id: producer_id.into(), head, blocks: blocks.into(), first_block }
+    SequenceChange {
+        tp,
+        tenant: tenant.into(),
+        producer_id: producer_id.into(),
+        head,
+        blocks: blocks.into(),
+        first_block,
+    }
 }
 
 /// A dead record.
@@ -74,10 +81,8 @@ pub async fn sequences_come_back_by_producer_and_block<S: RowStore>(store: &mut 
     let nothing = Deltas::new(SUITE.tables);
     let first = advance(None, tp, epoch, 1);
     let (full, low) = (u128::MAX, 1_u128 << 5);
-    let mut sequences = vec![
-        change(tp, ("t", "é"), &[(-1, full), (0, low), (9, 1)], -1),
-        change(tp, ("u", "é"), &[(4, 2)], 4),
-    ];
+    let mut sequences =
+        vec![change(tp, ("t", "é"), &[(-1, full), (0, low), (9, 1)], -1), change(tp, ("u", "é"), &[(4, 2)], 4)];
     let remembered = Remembered { sequences: sequences.clone(), dead: Vec::new() };
     commit(store, &[first], &remembered, &nothing).await.unwrap();
     let asked = [("u", "é"), ("t", "nobody"), ("t", "é")];

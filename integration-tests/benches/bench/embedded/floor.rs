@@ -15,8 +15,8 @@ use domain::table::{Merge, Slot, Table};
 use domain::{Projection, TopicPartition};
 use embedded::store::{Store, physical_name};
 use pipeline::{
-    Claim, Claimed, DedupSettings, Flush, ParkNote, Position, RecordStore, RowStore, Silent, StoreError, StoredSequence,
-    SystemClock,
+    Claim, Claimed, DedupSettings, Flush, ParkNote, Position, RecordStore, RowStore, Silent, StoreError,
+    StoredSequence, SystemClock,
 };
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -85,12 +85,7 @@ impl RowStore for Recorder {
         self.store.forget_producers(of, tp, silent).await
     }
 
-    async fn dead(
-        &mut self,
-        of: &Projection,
-        tp: TopicPartition,
-        offsets: Range<i64>,
-    ) -> Result<Vec<i64>, StoreError> {
+    async fn dead(&mut self, of: &Projection, tp: TopicPartition, offsets: Range<i64>) -> Result<Vec<i64>, StoreError> {
         self.store.dead(of, tp, offsets).await
     }
 

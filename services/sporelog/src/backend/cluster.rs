@@ -1,15 +1,16 @@
 //! A cluster: Kafka, Postgres, and Cassandra or ScyllaDB, with a schema registry where there is one.
 
-use super::{Backend, Look, Ranges, settings};
+use super::{Backend, Held, Identities, Look, Ranges, settings};
 use anyhow::{Result, bail};
 use codec::Schemas;
 use domain::{Projection, Topic, TopicPartition};
 use log_kafka::{KafkaConfig, KafkaPublisher, KafkaReplay, KafkaSource, KafkaView};
-use pipeline::{GroupOffset, Position, SchemaBook};
+use pipeline::{DedupSettings, GroupOffset, GroupPosition, KnownDead, LogError, LogIdentity, SchemaBook};
 use registry::Registry;
 use runtime::config::Config;
 use runtime::lifecycle::BoxError;
 use runtime::metrics::{Metrics, PoolUse};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use store_postgres::{Database, PostgresConfig, PostgresStore, Reader};
 use store_scylla::{ScyllaConfig, ScyllaStore};
@@ -82,6 +83,17 @@ impl Cluster {
     /// The schemas, with the ids that the registry has given.
     pub fn schema_ids(&self) -> Arc<Schemas> {
         self.schemas.schemas().clone()
+    }
+
+    /// Commits offsets for the group of a projection, as no member of it: refused while it has members.
+    pub async fn set_committed(&self, projection: &Projection, offsets: Vec<GroupOffset>) -> Result<()> {
+        let group = projection.name;
+        self.view(move |view| view.set_committed(group, &offsets)).await
+    }
+
+    /// The schema registry, if there is one.
+    pub fn registry(&self) -> Option<&Registry> {
+        self.registry.as_deref()
     }
 
     /// How the log is reached.
@@ -180,6 +192,26 @@ impl Look for Cluster {
         self.view(move |view| tps.into_iter().map(|tp| Ok((tp, view.range(tp)?))).collect()).await
     }
 
+    async fn identities(&self, tps: &[TopicPartition]) -> Result<Identities> {
+        let tps = tps.to_vec();
+        // One question for each topic, not for each partition.
+        let asked = move |view: &KafkaView| {
+            let mut known: BTreeMap<Topic, Result<LogIdentity, String>> = BTreeMap::new();
+            for tp in &tps {
+                if !known.contains_key(&tp.topic) {
+                    let log = match view.identity(tp.topic) {
+                        Ok(log) => Ok(log),
+                        Err(LogError::Setting(text)) => Err(text),
+                        Err(error) => return Err(error),
+                    };
+                    known.insert(tp.topic, log);
+                }
+            }
+            Ok(tps.iter().filter_map(|tp| Some((*tp, known.get(&tp.topic)?.clone()))).collect())
+        };
+        self.view(asked).await
+    }
+
     async fn committed(&self, projection: &Projection, tps: &[TopicPartition]) -> Result<Vec<GroupOffset>> {
         let (group, tps) = (projection.name, tps.to_vec());
         self.view(move |view| view.committed(group, &tps)).await
@@ -190,13 +222,31 @@ impl Look for Cluster {
         Ok(tokio::task::spawn_blocking(move || KafkaReplay::new(KafkaView::open(&config)?, ranges, done)).await??)
     }
 
-    async fn rows(&self, projection: &Projection) -> Result<(Reader, Vec<Position>)> {
-        let reader = Reader::begin(self.database()?).await?;
-        let positions = reader.positions(projection).await?;
-        Ok((reader, positions))
+    async fn rows(&self) -> Result<Reader> {
+        Ok(Reader::begin(self.database()?).await?)
     }
 
     async fn records(&self) -> Result<ScyllaStore> {
         Ok(self.nodes()?.sibling())
+    }
+}
+
+impl Held for Reader {
+    async fn positions(&self, projection: &Projection) -> Result<Vec<GroupPosition>> {
+        Ok(Reader::positions(self, projection).await?)
+    }
+
+    async fn settings(&self, projection: &Projection) -> Result<Option<DedupSettings>> {
+        Ok(Reader::settings(self, projection).await?)
+    }
+
+    async fn known_dead(&self, projection: &Projection) -> Result<KnownDead> {
+        let mut known = KnownDead::new();
+        self.dead(projection, &mut |dead| {
+            known.entry(dead.tp).or_default().insert(dead.offset, dead.reason);
+            Ok(())
+        })
+        .await?;
+        Ok(known)
     }
 }

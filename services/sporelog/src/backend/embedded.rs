@@ -1,14 +1,14 @@
 //! The embedded log and store: one data folder, one process.
 
-use super::{Backend, Look, Ranges};
+use super::{Backend, Held, Identities, Look, Ranges};
 use anyhow::Result;
 use codec::Schemas;
 use domain::{Projection, Topic, TopicPartition};
 use embedded::log::{EmbeddedSource, Log, LogView, Replay};
 use embedded::store::{STORE_FILE, Snapshot, Store};
-use pipeline::{GroupOffset, LogRange, Position, SchemaBook};
+use pipeline::{DedupSettings, GroupOffset, GroupPosition, KnownDead, LogError, SchemaBook};
 use runtime::lifecycle::BoxError;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -63,6 +63,11 @@ impl Folder {
         Ok(Self { dir, schemas: Arc::new(Schemas::embedded()?).into() })
     }
 
+    /// The folder's path.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     fn view(&self) -> Result<LogView> {
         Ok(LogView::open(&self.dir)?)
     }
@@ -87,7 +92,18 @@ impl Look for Folder {
 
     async fn ranges(&self, tps: &[TopicPartition]) -> Result<Ranges> {
         let view = self.view()?;
-        tps.iter().map(|tp| Ok((*tp, LogRange { start: 0, end: view.end(*tp)? }))).collect()
+        tps.iter().map(|tp| Ok((*tp, view.range(*tp)?))).collect()
+    }
+
+    async fn identities(&self, tps: &[TopicPartition]) -> Result<Identities> {
+        let view = self.view()?;
+        tps.iter()
+            .map(|tp| match view.identity(*tp) {
+                Ok(log) => Ok((*tp, Ok(log))),
+                Err(LogError::Setting(text)) => Ok((*tp, Err(text))),
+                Err(error) => Err(error.into()),
+            })
+            .collect()
     }
 
     async fn committed(&self, projection: &Projection, tps: &[TopicPartition]) -> Result<Vec<GroupOffset>> {
@@ -98,13 +114,30 @@ impl Look for Folder {
         Ok(Replay::new(self.view()?, ranges, done))
     }
 
-    async fn rows(&self, projection: &Projection) -> Result<(Snapshot, Vec<Position>)> {
-        let snapshot = self.snapshot()?;
-        let positions = snapshot.positions(projection)?;
-        Ok((snapshot, positions))
+    async fn rows(&self) -> Result<Snapshot> {
+        self.snapshot()
     }
 
     async fn records(&self) -> Result<Snapshot> {
         self.snapshot()
+    }
+}
+
+impl Held for Snapshot {
+    async fn positions(&self, projection: &Projection) -> Result<Vec<GroupPosition>> {
+        Ok(Snapshot::positions(self, projection)?)
+    }
+
+    async fn settings(&self, projection: &Projection) -> Result<Option<DedupSettings>> {
+        Ok(Snapshot::settings(self, projection)?)
+    }
+
+    async fn known_dead(&self, projection: &Projection) -> Result<KnownDead> {
+        let mut known = KnownDead::new();
+        self.dead_rows(projection, |dead| {
+            known.entry(dead.tp).or_default().insert(dead.offset, dead.reason);
+            Ok(())
+        })?;
+        Ok(known)
     }
 }

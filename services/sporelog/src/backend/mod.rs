@@ -8,7 +8,7 @@ mod way;
 
 pub use self::embedded::{Embedded, Folder};
 pub use cluster::Cluster;
-pub use look::{Look, Ranges, each_record};
+pub use look::{Held, Identities, Look, Ranges, each_record, positions};
 pub use way::Way;
 
 use domain::Projection;

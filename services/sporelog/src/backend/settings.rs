@@ -48,6 +48,7 @@ pub fn kafka(config: &Config) -> Result<Option<KafkaConfig>> {
         queue_bytes: size(kafka.queue_bytes),
         max_record_bytes: size(config.log.max_record_bytes),
         delivery_timeout_ms: kafka.delivery_timeout_ms,
+        stall_timeout_ms: kafka.stall_timeout_ms,
         ..KafkaConfig::default()
     }))
 }

@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result, bail};
 use codec::Schemas;
 use embedded::appender::Appender;
 use log_kafka::{KafkaAdmin, KafkaPublisher};
-use pipeline::{LogError, OutRecord, Publisher};
+use pipeline::{OutRecord, Placed, Publisher, Unpublished};
 use runtime::config::Config;
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,7 +64,7 @@ impl Way {
 }
 
 impl Publisher for Way {
-    async fn publish(&mut self, records: Vec<OutRecord>) -> Result<(), LogError> {
+    async fn publish(&mut self, records: Vec<OutRecord>) -> Result<Vec<Placed>, Unpublished> {
         match &mut self.log {
             Log::Embedded(appender) => appender.publish(records).await,
             Log::Kafka(publisher) => publisher.publish(records).await,

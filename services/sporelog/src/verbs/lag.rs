@@ -1,11 +1,12 @@
 //! `lag`: how far each projection is behind the log, partition by partition, from what is committed.
 
-use crate::backend::{Cluster, Folder, Look};
+use crate::backend::{Cluster, Folder, Identities, Look, Ranges, positions};
 use crate::render::{Answer, Format, Value, time_text};
+use crate::standing::trouble;
 use anyhow::{Context as _, Result};
 use domain::projection::PROJECTIONS;
 use domain::{Projection, TopicPartition};
-use pipeline::Position;
+use pipeline::{GroupPosition, LogIdentity, ParkNote, Position};
 use runtime::config::Config;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -14,14 +15,16 @@ use std::time::Duration;
 
 const AFTER_HELP: &str = "\
 Examples:
-  sporelog lag                          a line for each partition that is behind
+  sporelog lag                          a line for each partition that is behind or parked
   sporelog lag --all --format csv       every partition
   sporelog lag --wait 60                wait until everything that is in the log now is applied
 
 Positions are read from the stores (for ingest from its group in the log), not from the workers: the figures hold
-whether or not a worker runs.
+whether or not a worker runs. What is behind counts the records of an open transaction, which nobody may read yet.
+A partition is parked where trouble of its own stops it, with cause and offset; where no worker runs, it is shown as parked
+if the next one would park it. What to do is said below the table (with --format table).
 
-Exit status: 0 where no partition is behind, 1 where one is.";
+Exit status: 0 where no partition is behind and none parked, else 1.";
 
 /// How often `--wait` looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -47,9 +50,14 @@ struct Line {
     tp: TopicPartition,
     position: Position,
     end: i64,
+    parked: Option<ParkNote>,
 }
 
 impl Line {
+    fn is_done(&self) -> bool {
+        self.behind() == 0 && self.parked.is_none()
+    }
+
     fn behind(&self) -> i64 {
         self.end - self.position.next_offset
     }
@@ -71,7 +79,7 @@ async fn answer<L: Look>(args: Args, look: &L) -> Result<ExitCode> {
     if let Some(seconds) = args.wait {
         let ends = ends(&lines);
         let waited = async {
-            while lines.iter().any(|line| line.behind() > 0) {
+            while !lines.iter().all(Line::is_done) {
                 tokio::time::sleep(LOOK_AGAIN).await;
                 lines = self::lines(look, Some(&ends)).await?;
             }
@@ -83,8 +91,10 @@ async fn answer<L: Look>(args: Args, look: &L) -> Result<ExitCode> {
         }
     }
     print(&lines, &args, &mut std::io::stdout())?;
-    let behind: i64 = lines.iter().map(Line::behind).sum();
-    Ok(if behind == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    if args.format == Format::Table {
+        tell_parked(&lines);
+    }
+    Ok(if lines.iter().all(Line::is_done) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn ends(lines: &[Line]) -> Ends {
@@ -97,45 +107,68 @@ async fn lines<L: Look>(look: &L, ends: Option<&Ends>) -> Result<Vec<Line>> {
     let mut lines = Vec::new();
     for projection in PROJECTIONS {
         let tps = look.partitions(projection.topics).await?;
-        let positions = positions(look, projection, &tps).await?;
-        let ranges = look.ranges(&tps).await?;
+        let held = positions(look, projection, &tps).await?;
+        let (ranges, logs) = (look.ranges(&tps).await?, look.identities(&tps).await?);
         for tp in tps {
-            let range = ranges.get(&tp).with_context(|| format!("{tp} is gone from the log"))?;
-            let held = positions.iter().find(|position| position.tp == tp).copied();
-            let position = held.unwrap_or(Position::start(tp, range.start));
-            let end = match ends {
-                None => range.end,
-                Some(ends) => ends.get(&(projection.name, tp)).map_or(range.start, |end| (*end).min(range.end)),
-            };
-            let end = end.max(position.next_offset);
-            lines.push(Line { projection: projection.name, tp, position, end });
+            let held = held.iter().find(|held| held.position.tp == tp);
+            lines.push(line(projection, tp, held, (&ranges, &logs), ends)?);
         }
     }
     Ok(lines)
 }
 
-async fn positions<L: Look>(look: &L, projection: &Projection, tps: &[TopicPartition]) -> Result<Vec<Position>> {
-    if projection.name != ingest::PROJECTION.name {
-        return Ok(look.rows(projection).await?.1);
-    }
-    let position = |offset: &pipeline::GroupOffset| {
-        Position::from_metadata(offset.tp, offset.next_offset, &offset.metadata)
-            .unwrap_or(Position::start(offset.tp, offset.next_offset))
+fn line(
+    projection: &'static Projection,
+    tp: TopicPartition,
+    held: Option<&GroupPosition>,
+    (ranges, logs): (&Ranges, &Identities),
+    ends: Option<&Ends>,
+) -> Result<Line> {
+    let gone = || format!("{tp} is gone from the log");
+    let (range, log) = (*ranges.get(&tp).with_context(gone)?, logs.get(&tp).with_context(gone)?);
+    let unread = || {
+        let (position, log) = (Position::start(tp, range.start), LogIdentity::default());
+        GroupPosition { position, log, parked: None }
     };
-    Ok(look.committed(projection, tps).await?.iter().map(position).collect())
+    let held = held.cloned().unwrap_or_else(unread);
+    let end = match ends {
+        None => range.end,
+        Some(ends) => ends.get(&(projection.name, tp)).map_or(range.start, |end| (*end).min(range.end)),
+    };
+    let (parked, position) = (trouble(projection.name, &held, log, range), held.position);
+    Ok(Line { projection: projection.name, tp, position, end: end.max(position.next_offset), parked })
+}
+
+/// Says what to do about each parked partition; a sentence that is true of many is said once.
+fn tell_parked(lines: &[Line]) {
+    let mut told: Vec<&str> = Vec::new();
+    for note in lines.iter().filter_map(|line| line.parked.as_ref()) {
+        if !told.contains(&note.text.as_str()) {
+            told.push(&note.text);
+            eprintln!("{}", note.text);
+        }
+    }
+    if !told.is_empty() {
+        eprintln!(
+            "docs/operations.md, A partition that is parked, says more of each cause; `sporelog doctor` looks at the rest"
+        );
+    }
 }
 
 fn print(lines: &[Line], args: &Args, out: &mut impl Write) -> Result<()> {
-    let names = ["projection", "partition", "position", "log_end", "behind", "last_append"].map(str::to_owned).to_vec();
+    let names = ["projection", "partition", "position", "log_end", "behind", "last_append", "parked"]
+        .map(str::to_owned)
+        .to_vec();
     let mut answer = Answer::new(args.format, names, out)?;
-    for line in lines.iter().filter(|line| args.all || line.behind() > 0) {
+    for line in lines.iter().filter(|line| args.all || !line.is_done()) {
         answer.row(&[
             Value::Text(line.projection.to_owned()),
             Value::Text(line.tp.to_string()),
             Value::Int(line.position.next_offset),
             Value::Int(line.end),
             Value::Int(line.behind()),
-            time_text(line.position.last_append_us).map_or(Value::Null, Value::Text),
+            line.position.last.and_then(|last| time_text(last.append_us)).map_or(Value::Null, Value::Text),
+            line.parked.as_ref().map_or(Value::Null, |note| Value::Text(format!("{} at {}", note.cause, note.offset))),
         ])?;
     }
     answer.finish()
@@ -148,7 +181,7 @@ mod tests {
     use domain::topics::TopicSpec;
     use embedded::log::Log;
     use embedded::store::{STORE_FILE, Store};
-    use pipeline::OutRecord;
+    use pipeline::{Claim, OutRecord, RowStore as _};
 
     fn open(dir: &std::path::Path, topics: &[Topic]) -> Log {
         let spec = |topic: &Topic| {
@@ -184,6 +217,51 @@ mod tests {
             assert_eq!(behind(lines(&folder, Some(&held)).await.unwrap(), topic), vec![then; n], "{topic}");
             assert_eq!(behind(lines(&folder, None).await.unwrap(), topic), vec![now; n], "{topic}");
         }
+        drop((log, store));
+    }
+
+    /// I7: a parked partition is shown without --all, and is not done although nothing of it may be behind.
+    #[tokio::test]
+    async fn a_parked_partition_is_shown_and_not_done() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path().join(STORE_FILE)).unwrap();
+        let log = open(dir.path(), &[Topic::SacredMessages]);
+        let tp = TopicPartition::new(Topic::SacredMessages, 0);
+        let note = ParkNote { cause: "unreadable".into(), offset: 0, text: "damaged: do this".into(), since_us: 1 };
+        store.note_parked(projector::PROJECTION, tp, &note).await.unwrap();
+        let folder = Folder::new(dir.path().to_owned()).unwrap();
+        let lines = lines(&folder, None).await.unwrap();
+        let args = Args { all: false, wait: None, format: Format::Csv };
+        let mut out = Vec::new();
+        print(&lines, &args, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.lines().count() == 2 && text.contains("views,sacred.messages/0,0,0,0,,unreadable at 0"), "{text}");
+        assert!(!lines.iter().all(Line::is_done));
+        drop((log, store));
+    }
+
+    /// I2: a log that was replaced under a store is told before any worker runs.
+    #[tokio::test]
+    async fn a_log_that_was_replaced_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path().join(STORE_FILE)).unwrap();
+        let tp = TopicPartition::new(Topic::SacredMessages, 0);
+        let log = LogIdentity { cluster_id: "gone".into(), topic_id: String::new(), partitions: 1 };
+        store.claim(projector::PROJECTION, &[Claim { tp, log }]).await.unwrap();
+        let counts = pipeline::Counts { applied: 1, ..Default::default() };
+        let to = Position { next_offset: 1, epoch: 1, counts, ..Position::start(tp, 0) };
+        let advances = [pipeline::Advance { from: None, to }];
+        let rows = domain::delta::Deltas::new(projector::PROJECTION.tables);
+        let before_commit = &pipeline::nothing_before_commit;
+        let (projection, sequences, dead) = (projector::PROJECTION, &[][..], &[][..]);
+        let flush = pipeline::Flush { projection, advances: &advances, sequences, dead, rows: &rows, before_commit };
+        store.commit(&flush).await.unwrap();
+        let log = open(dir.path(), &[Topic::SacredMessages]);
+        append(&log, Topic::SacredMessages, 3).await;
+        let folder = Folder::new(dir.path().to_owned()).unwrap();
+        let lines = lines(&folder, None).await.unwrap();
+        let views = lines.iter().find(|line| line.projection == "views" && line.tp == tp).unwrap();
+        assert_eq!(views.parked.as_ref().map(|note| note.cause.as_str()), Some("another_log"));
         drop((log, store));
     }
 }

@@ -3,9 +3,11 @@
 pub mod completions;
 pub mod deadletter;
 pub mod docs;
+pub mod doctor;
 pub mod import;
 pub mod lag;
 pub mod migrate;
+pub mod projection;
 pub mod role;
 pub mod schema;
 pub mod simulate;

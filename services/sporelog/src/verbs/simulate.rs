@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use codec::Schemas;
 use domain::event::EventKind;
 use jiff::{SignedDuration, Timestamp};
-use pipeline::{Clock as _, LogError, OutRecord, Publisher, SystemClock};
+use pipeline::{Clock as _, LogError, OutRecord, Placed, Publisher, SystemClock, Unpublished};
 use producer::simulate::{Options, Pace, Population, Progress, Simulation, Spread};
 use runtime::config::Config;
 use runtime::lifecycle::stop_on_signal;
@@ -146,20 +146,28 @@ impl JsonLines {
     }
 }
 
+impl JsonLines {
+    fn write(&mut self, record: &OutRecord) -> Result<(), LogError> {
+        let refused = |error: &dyn std::fmt::Display| LogError::Refused(error.to_string());
+        let event = codec::to_json(&self.schemas, &record.value).map_err(|error| refused(&error))?;
+        let kind = self.schemas.kind(&record.value).map_err(|error| refused(&error))?;
+        let line = serde_json::json!({
+            "topic": record.topic.name(),
+            "key": String::from_utf8_lossy(&record.key),
+            "event": kind.name(),
+            "value": event,
+        });
+        writeln!(self.out, "{line}").map_err(|error| LogError::Fatal(error.to_string()))
+    }
+}
+
 impl Publisher for JsonLines {
-    async fn publish(&mut self, records: Vec<OutRecord>) -> Result<(), LogError> {
-        for record in records {
-            let event =
-                codec::to_json(&self.schemas, &record.value).map_err(|error| LogError::Refused(error.to_string()))?;
-            let line = serde_json::json!({
-                "topic": record.topic.name(),
-                "key": String::from_utf8_lossy(&record.key),
-                "event": self.schemas.kind(&record.value).map_err(|error| LogError::Refused(error.to_string()))?.name(),
-                "value": event,
-            });
-            writeln!(self.out, "{line}").map_err(|error| LogError::Fatal(error.to_string()))?;
+    /// A file has no partitions, so nothing is said of where a record went.
+    async fn publish(&mut self, records: Vec<OutRecord>) -> Result<Vec<Placed>, Unpublished> {
+        for record in &records {
+            self.write(record)?;
         }
-        Ok(())
+        Ok(Vec::new())
     }
 }
 

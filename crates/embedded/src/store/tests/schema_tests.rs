@@ -58,7 +58,8 @@ fn migrations_make_the_declared_tables() {
 #[test]
 fn migrations_make_no_other_tables() {
     let connection = migrated();
-    let mut expected = ["position", "producer", "store"].map(str::to_owned).to_vec();
+    let mut expected =
+        ["dead_record", "position", "producer", "producer_block", "projection", "store"].map(str::to_owned).to_vec();
     for projection in PROJECTIONS {
         expected.extend(projection.tables.iter().map(|table| physical_name(projection, table)));
     }

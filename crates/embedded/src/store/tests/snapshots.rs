@@ -78,9 +78,9 @@ fn a_snapshot_holds_still() {
     put(&mut store, views, &filled(views));
     let after = store.reader().unwrap();
     assert_eq!(before.digest(views, table).unwrap().rows, 0);
-    assert_eq!(before.positions(views).unwrap()[0].next_offset, 1);
+    assert_eq!(before.positions(views).unwrap()[0].position.next_offset, 1);
     assert_eq!(after.digest(views, table).unwrap().rows, 2);
-    assert_eq!(after.positions(views).unwrap()[0].next_offset, 2);
+    assert_eq!(after.positions(views).unwrap()[0].position.next_offset, 2);
 }
 
 /// Changes one cell of the second row of each table, then removes the row, and looks at what is named.

@@ -27,7 +27,7 @@ pub struct Args {
     /// Print no live lines.
     #[arg(long, short)]
     pub quiet: bool,
-    /// Stop when every worker has caught up with the log.
+    /// Stop when every worker has caught up with the log; partitions that are parked are not waited for.
     #[arg(long)]
     pub until_idle: bool,
 }
@@ -40,7 +40,9 @@ Examples:
   sporelog up --until-idle --quiet             work the backlog off, then stop
   sporelog --config cluster.toml up            every role in this process, on the brokers and stores of a cluster
 
-Another process imports into the same folder while this one runs: sporelog import --help";
+Another process imports into the same folder while this one runs: sporelog import --help
+
+Exit status: 0 where it was stopped, or with --until-idle has caught up; 1 where it failed, or partitions were left parked.";
 
 /// Runs until a signal, or until idle where that is asked for.
 pub async fn run(args: Args, config: Config) -> Result<ExitCode> {
@@ -69,11 +71,17 @@ pub async fn run(args: Args, config: Config) -> Result<ExitCode> {
     }
     let shown = status::Shown { dir: folder.path().to_owned(), address: process.address, quiet: args.quiet };
     let (metrics, stop) = (process.metrics.clone(), process.stop.clone());
-    let status = tokio::spawn(status::show(shown, metrics, clock, stop, args.until_idle.then(|| log.clone())));
+    let status =
+        tokio::spawn(status::show(shown, metrics.clone(), clock, stop, args.until_idle.then(|| log.clone())));
 
     let ended = process.wait(&config).await;
     let _ = status.await;
     appends.abort();
     ended?;
+    let parked: usize = metrics.snapshot().iter().map(|worker| worker.parked).sum();
+    if args.until_idle && parked > 0 {
+        eprintln!("{parked} partitions are parked, and not caught up: `sporelog lag` says which, why, and what to do");
+        return Ok(ExitCode::FAILURE);
+    }
     Ok(ExitCode::SUCCESS)
 }

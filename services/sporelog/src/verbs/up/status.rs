@@ -81,30 +81,32 @@ fn print_start(shown: &Shown) {
 fn table(now: &[WorkerSnapshot], before: &[WorkerSnapshot], elapsed_us: i64, terminal: bool) -> String {
     let end = if terminal { "\x1b[K\n" } else { "\n" };
     let mut text = format!(
-        "{:<14} {:>10} {:>8} {:>12} {:>10} {:>10} {:>6}{end}",
-        "worker", "records/s", "lag", "applied", "duplicate", "ignored", "dead"
+        "{:<14} {:>10} {:>8} {:>12} {:>10} {:>10} {:>6} {:>6}{end}",
+        "worker", "records/s", "lag", "applied", "duplicate", "ignored", "dead", "parked"
     );
     for worker in now {
         let total = |snapshot: &WorkerSnapshot| snapshot.outcomes.iter().sum::<u64>();
         let earlier = before.iter().find(|earlier| earlier.worker == worker.worker).map_or(0, total);
         let rate = (total(worker) - earlier) as f64 / (elapsed_us.max(1) as f64 / 1e6);
-        let [applied, duplicate, ignored, dead, _] = worker.outcomes;
+        let [applied, duplicate, behind, ignored, unknown, dead, _] = worker.outcomes;
+        let (repeats, ignored) = (duplicate + behind, ignored + unknown);
         text += &format!(
-            "{:<14} {rate:>10.0} {:>8} {applied:>12} {duplicate:>10} {ignored:>10} {dead:>6}{end}",
-            worker.worker, worker.lag_records
+            "{:<14} {rate:>10.0} {:>8} {applied:>12} {repeats:>10} {ignored:>10} {dead:>6} {:>6}{end}",
+            worker.worker, worker.lag_records, worker.parked
         );
     }
     text
 }
 
-/// Whether the workers of every role together own every partition of their topics, without lag.
+/// Whether the workers of every role together own every partition of their topics, without lag. A parked one can only be
+/// waited for in vain: the rest is done without it.
 fn is_idle(now: &[WorkerSnapshot], log: &Log) -> bool {
     ["records", "views", "series"].iter().zip(["ingest", "projector", "aggregator"]).all(|(projection, role)| {
         let Some(projection) = domain::Projection::named(projection) else { return true };
         let wanted: usize =
             projection.topics.iter().filter_map(|topic| log.partitions(*topic)).map(|n| n as usize).sum();
         let of_role = || now.iter().filter(|worker| worker.role == role);
-        let owned: usize = of_role().map(|worker| worker.partitions).sum();
+        let owned: usize = of_role().map(|worker| worker.partitions + worker.parked).sum();
         of_role().count() == 0 || (owned == wanted && of_role().all(|worker| worker.lag_records == 0))
     })
 }

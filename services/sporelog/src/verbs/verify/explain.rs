@@ -1,16 +1,14 @@
 //! Which event explains that a stored row differs: the log is read once more for the events that write the row.
 
-use super::replay::replay_options;
 use crate::backend::{Look, Ranges, each_record};
 use anyhow::Result;
 use domain::cell::Cell;
 use domain::merge::{merge_row, write_counts};
 use domain::table::{Slot, Table};
 use domain::{Projection, TopicPartition};
-use pipeline::admission::Admission;
+use pipeline::dedup::Dedup;
 use pipeline::folder::{Folder, Tally};
-use pipeline::{Position, Record, SchemaBook};
-use runtime::config::Config;
+use pipeline::{Position, Record, SchemaBook, WorkerOptions};
 use std::fmt;
 
 /// Events of one row that are kept at most; a row with more is told by its first and last event.
@@ -36,10 +34,14 @@ pub async fn explain<L: Look>(
     ranges: Ranges,
     (projection, table, key): (&'static Projection, &'static Table, &[u8]),
     stored: Option<&[Cell]>,
-    config: &Config,
+    options: &WorkerOptions,
 ) -> Result<String> {
     let (mut writers, mut count, mut last) = (Vec::new(), 0_u64, None);
-    let mut watch = Watch::new(projection, table, key, &ranges, (look.schemas(), config));
+    let mut watch = Watch::new(projection, table, key, &ranges, (look.schemas(), options));
+    let tps: Vec<TopicPartition> = ranges.keys().copied().collect();
+    for (tp, log) in look.identities(&tps).await? {
+        watch.folder.set_partitions(tp.topic, log.map_or(0, |log| log.partitions));
+    }
     each_record(look, ranges, |record| {
         if let Some(writer) = watch.writer(record) {
             count += 1;
@@ -109,27 +111,26 @@ impl<'a> Watch<'a> {
         table: &'static Table,
         key: &'a [u8],
         ranges: &Ranges,
-        (schemas, config): (SchemaBook, &Config),
+        (schemas, options): (SchemaBook, &WorkerOptions),
     ) -> Self {
-        let options = replay_options(config);
-        let admission = Admission::new(options.horizon_us(), options.horizon_max_entries, options.max_marks);
-        // Records are written without admission: their writes are idempotent (I4).
-        let admission = (projection.name != ingest::PROJECTION.name).then_some(admission);
+        // Records are written without deduplication: their writes are idempotent (I4).
+        let dedup = (projection.name != ingest::PROJECTION.name).then(|| Dedup::new(options.dedup()));
         let mut tally = Tally::default();
         tally.positions.extend(ranges.iter().map(|(tp, range)| (*tp, Position::start(*tp, range.start))));
-        Self { folder: Folder::new(projection, schemas.clone(), admission, false), tally, schemas, table, key }
+        Self { folder: Folder::new(projection, schemas.clone(), dedup, options), tally, schemas, table, key }
     }
 
     fn writer(&mut self, record: &Record<'_>) -> Option<Writer> {
         if self.folder.fold(record, None, &mut self.tally).is_err() {
-            // The marks of a replay from the start are those that it has made itself.
-            for (tp, producer) in self.folder.unknown_producers(std::iter::once(*record)) {
-                self.folder.admission()?.learn_mark(tp, &producer, None);
+            // The sequences of a replay from the start are those that it has made itself.
+            for (tp, tenant, producer) in self.folder.unknown_producers(std::iter::once(*record)) {
+                self.folder.dedup()?.learn(tp, (&tenant, &producer), None);
             }
             self.folder.fold(record, None, &mut self.tally).ok()?;
         }
         self.tally.publish.clear();
         self.tally.dead.clear();
+        self.tally.dead_rows.clear();
         self.folder.deltas.roll_up();
         let rows = self.folder.seal();
         let delta = &rows.tables()[self.table.ix];

@@ -1,17 +1,23 @@
 //! Records have no position beside them (I4). At rest, they are what the whole log folds to. Under traffic they lie
 //! between two folds: what the log says up to the committed offset is there, and nothing is there that the log up to
 //! its end does not say.
+//!
+//! A record's row is made by one event. So where the log has lost its beginning, what is left of it still says which rows
+//! must be there; it does not say which may be.
 
+use super::compare::{Verdict, print, tell_why};
+use super::limits::{Limit, Plan};
+use super::replay::{Reached, replay, replay_options};
 use super::scratch::{Scratch, copy};
-use super::{compare_accounts, explain, held_row, print, ranges, replay, tell};
-use crate::backend::{Look, Ranges};
-use anyhow::{Context as _, Result};
+use super::{compare_accounts, judged};
+use crate::backend::{Look, Ranges, positions};
+use crate::verbs::deadletter::letters::known_dead;
+use anyhow::Result;
 use domain::digest::Digest;
-use domain::table::Table;
 use domain::{Projection, TopicPartition};
-use embedded::store::{Difference, Snapshot, missing};
+use embedded::store::{Difference, Snapshot, Store, missing};
 use pipeline::scan::digest;
-use pipeline::{LogRange, Position};
+use pipeline::{GroupPosition, LogRange, WorkerOptions};
 use runtime::config::Config;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -29,20 +35,26 @@ pub async fn verify<L: Look>(
     projection: &'static Projection,
     config: &Config,
     out: &mut impl Write,
-) -> Result<bool> {
+) -> Result<Verdict> {
     let tps = look.partitions(projection.topics).await?;
-    let committed = committed(look, projection, &tps).await?;
+    let held = positions(look, projection, &tps).await?;
     let mut stored = look.records().await?;
+    // Ingest's store keeps no rows of dead records: their letters say which they are, as long as their topic keeps them.
+    let (dead, troubles) = known_dead(look, projection.name).await?;
+    for trouble in troubles {
+        writeln!(out, "{}: not every dead letter could be read: {}", projection.name, trouble.text)?;
+    }
+    let options = replay_options(config, None, dead)?;
+    let mut plan = Plan::new(look, projection, &held).await?;
     let scratch = Scratch::new(&config.data.dir)?;
-    let folded = scratch.store("folded.db")?;
-    let replayed = replay::replay(look, ranges(look, &committed).await?, projection, folded.clone(), config).await?;
-    let mut equal = compare_accounts(projection, (&committed, &replayed), out)?;
+    let (folded, reached) = fold_committed(look, projection, &mut plan, &scratch, &options).await?;
+    let mut verdict = compare_accounts(projection, (&held, &reached.positions), &plan, out)?;
 
     let (sure, mut open, mut digests) = (folded.reader()?, BTreeMap::new(), Vec::new());
     for table in projection.tables {
         let held = digest(&mut stored, projection, table).await?;
         if held != sure.digest(projection, table)? {
-            let copy = copy(&mut stored, projection, table, &scratch.store("stored.db")?).await?;
+            let copy = copy(&mut stored, projection, table, &scratch.fresh()?, |_| true).await?;
             let found = missing((&sure, projection), (&copy, projection), table)?.map(Difference::swapped);
             open.insert(table.ix, Open { held, copy, found });
         }
@@ -52,55 +64,64 @@ pub async fn verify<L: Look>(
     let mut all = Ranges::new();
     if !open.is_empty() {
         all = look.ranges(&tps).await?;
-        replay::replay(look, behind(&all, &committed), projection, folded.clone(), config).await?;
+        // Where reading ends, ingest's reading ends too: nothing behind it can be stored.
+        replay(look, behind(&all, &held, &plan), projection, folded.clone(), &options).await?;
     }
     let possible = folded.reader()?;
     for (table, held) in projection.tables.iter().zip(digests) {
         let Some(Open { held, copy, found }) = open.remove(&table.ix) else {
-            print(out, projection, table, (true, "equal"), held)?;
+            print(out, projection, table, ("equal", held))?;
             continue;
         };
+        let is_whole = plan.is_whole(table.topics);
         let found = match found {
-            Some(found) => Some(found),
-            None => missing((&copy, projection), (&possible, projection), table)?,
+            None if is_whole => missing((&copy, projection), (&possible, projection), table)?,
+            found => found,
         };
-        equal &= found.is_none();
-        print(out, projection, table, (found.is_none(), "consistent"), held)?;
+        let (word, came_to) = match (&found, is_whole) {
+            (Some(_), _) => ("DIFFERENT", Verdict::Differs),
+            (None, true) => ("consistent", Verdict::Equal),
+            (None, false) => ("partly", Verdict::Partly),
+        };
+        print(out, projection, table, (word, held))?;
+        verdict = verdict.max(came_to);
         if let Some(found) = found {
-            tell_why(look, all.clone(), (projection, table, &copy), &found, config, out).await?;
+            tell_why(look, all.clone(), (projection, table, &copy), &found, &options, out).await?;
         }
     }
-    Ok(equal)
+    plan.tell(projection, out)?;
+    judged::tell(projection, &reached.judged, out)?;
+    Ok(verdict)
 }
 
-async fn tell_why<L: Look>(
+/// Folds what the log holds up to the committed offsets. What cannot be read is noted, and what lies before it is folded:
+/// each row is true by itself.
+async fn fold_committed<L: Look>(
     look: &L,
-    ranges: Ranges,
-    (projection, table, copy): (&'static Projection, &'static Table, &Snapshot),
-    found: &Difference,
-    config: &Config,
-    out: &mut impl Write,
-) -> Result<()> {
-    tell(out, found)?;
-    let row = (projection, table, found.row.as_slice());
-    let held = held_row(copy, row)?;
-    writeln!(out, "  {}", explain::explain(look, ranges, row, held.as_deref(), config).await?)?;
-    Ok(())
+    projection: &'static Projection,
+    plan: &mut Plan,
+    scratch: &Scratch,
+    options: &WorkerOptions,
+) -> Result<(Store, Reached)> {
+    let store = scratch.fresh()?;
+    let ranges: Ranges = plan.whole.iter().chain(&plan.cut).map(|(tp, range)| (*tp, *range)).collect();
+    let reached = replay(look, ranges, projection, store.clone(), options).await?;
+    for parked in &reached.parked {
+        plan.limit(parked.tp, Limit::Parked(parked.to_string()), None);
+    }
+    Ok((store, reached))
 }
 
-/// What the log holds behind the committed offsets.
-fn behind(all: &Ranges, committed: &[Position]) -> Ranges {
+/// What the log holds behind the committed offsets; what lies behind trouble, or belongs to another log, is not read.
+fn behind(all: &Ranges, held: &[GroupPosition], plan: &Plan) -> Ranges {
     let start = |tp: &TopicPartition, range: &LogRange| {
-        committed.iter().find(|position| position.tp == *tp).map_or(range.start, |position| position.next_offset)
+        let held = held.iter().find(|held| held.position.tp == *tp);
+        held.map_or(range.start, |held| held.position.next_offset.max(range.start))
     };
-    all.iter().map(|(tp, range)| (*tp, LogRange { start: start(tp, range), end: range.end })).collect()
-}
-
-async fn committed<L: Look>(look: &L, projection: &Projection, tps: &[TopicPartition]) -> Result<Vec<Position>> {
-    let group = projection.name;
-    let position = |offset: &pipeline::GroupOffset| {
-        Position::from_metadata(offset.tp, offset.next_offset, &offset.metadata)
-            .with_context(|| format!("the account of {} in group {group} does not close: {offset:?}", offset.tp))
-    };
-    look.committed(projection, tps).await?.iter().map(position).collect()
+    let is_readable = |tp: &TopicPartition| !matches!(plan.limits.get(tp), Some(Limit::Parked(_)));
+    all.iter()
+        .filter(|(tp, _)| is_readable(tp))
+        .map(|(tp, range)| (*tp, LogRange { start: start(tp, range), end: range.end }))
+        .filter(|(_, range)| range.start < range.end)
+        .collect()
 }

@@ -1,11 +1,15 @@
 //! The calls into librdkafka that have no safe form, or whose safe form takes records one by one.
 #![allow(unsafe_code, reason = "each use states why it is sound")]
 
+mod question;
+
+pub(crate) use question::{Described, End, Question, Waiting, describe_topics, list_ends, topic_settings};
+
 use rdkafka::ClientContext;
 use rdkafka::bindings::{self, rd_kafka_message_t, rd_kafka_resp_err_t};
 use rdkafka::client::Client;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
-use rdkafka::error::KafkaError;
+use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka::message::BorrowedMessage;
 use std::ffi::{CStr, CString};
 use std::ptr;
@@ -47,6 +51,12 @@ impl<'a> Fetched<'a> {
 
     pub(crate) fn offset(self) -> i64 {
         self.0.offset
+    }
+
+    /// The leader epoch of its batch; -1 where the log does not say.
+    pub(crate) fn leader_epoch(self) -> i32 {
+        // SAFETY: the record lives; the call only reads.
+        unsafe { bindings::rd_kafka_message_leader_epoch(self.0) }
     }
 
     /// When it was appended, in ms since 1970; 0 where the broker does not say.
@@ -92,6 +102,29 @@ impl<'a> Fetched<'a> {
     }
 }
 
+/// What the client says of one partition instead of a record.
+#[derive(Clone, Copy)]
+pub(crate) struct Said<'a>(Fetched<'a>);
+
+impl<'a> Said<'a> {
+    /// The code. An end of the partition is one: everything below [`Fetched::offset`] was handed out.
+    pub(crate) fn code(self) -> Code {
+        self.0.0.err.into()
+    }
+
+    /// Where: topic, partition, and the offset at which the client stands. None where it names no topic.
+    pub(crate) fn place(self) -> Option<Fetched<'a>> {
+        (!self.0.0.rkt.is_null()).then_some(self.0)
+    }
+
+    /// Its words.
+    pub(crate) fn text(self) -> String {
+        // An error has its words in the place of a value.
+        let words = self.0.payload().map(|words| String::from_utf8_lossy(words).into_owned());
+        words.unwrap_or_else(|| self.code().to_string())
+    }
+}
+
 /// How many records are taken at once.
 const TAKE: usize = 256;
 
@@ -115,8 +148,9 @@ impl<C: ConsumerContext> FetchQueue<C> {
         Self { consumer, queue }
     }
 
-    /// Lets a partition's records come here. To be called before the partition is assigned: what was fetched before stays
-    /// where it was.
+    /// Lets a partition's records come here. To be called before the partition is assigned, so that none goes elsewhere;
+    /// and again later on: the client forgets it when it ends an earlier assignment of the partition, which may happen
+    /// after the next one was asked for.
     pub(crate) fn receive(&self, topic: &str, partition: i32) {
         let Ok(topic) = CString::new(topic) else { return };
         // SAFETY: client and queue live; the handle of the partition's own queue is given back at once.
@@ -130,9 +164,9 @@ impl<C: ConsumerContext> FetchQueue<C> {
         }
     }
 
-    /// Waits for a record, then takes what is there, up to [`TAKE`]; calls `each` with every one. Gives back how many there
-    /// were.
-    pub(crate) fn take(&self, wait: Duration, mut each: impl FnMut(Result<Fetched<'_>, KafkaError>)) -> usize {
+    /// Waits for a record, then takes what is there, up to [`TAKE`]; calls `each` with every one, or with what is said of
+    /// its partition. Gives back how many there were.
+    pub(crate) fn take(&self, wait: Duration, mut each: impl FnMut(Result<Fetched<'_>, Said<'_>>)) -> usize {
         let mut taken = [ptr::null_mut(); TAKE];
         let mut count = 0;
         if !wait.is_zero() {
@@ -148,8 +182,7 @@ impl<C: ConsumerContext> FetchQueue<C> {
             let held = unsafe { &**message };
             each(match held.err {
                 rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(Fetched(held)),
-                rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF => Err(KafkaError::PartitionEOF(held.partition)),
-                code => Err(KafkaError::MessageConsumption(code.into())),
+                _ => Err(Said(Fetched(held))),
             });
             // SAFETY: as above; `each` cannot keep it.
             unsafe { bindings::rd_kafka_message_destroy(*message) };

@@ -1,18 +1,19 @@
-//! From records to row deltas: decode, admit, fold. No I/O, no waiting; both loops use it.
+//! From records to row deltas: decode, deduplicate, fold. No I/O, no waiting; both loops use it.
+
+mod outcome;
 
 use crate::batch::Batch;
 use crate::deadletter::dead_letter;
-use crate::dedup::{Dedup, Identity, Verdict};
+use crate::dedup::Dedup;
 use crate::options::WorkerOptions;
 use crate::outcome::{DeadKind, DeadReason, Outcome};
-use crate::position::{Counts, DeadRow, GENERATION, LastRecord, Position};
+use crate::position::{Counts, DeadRow, LastRecord, Position};
 use crate::record::{Headers, OutRecord, Page, Record};
 use crate::schemas::SchemaBook;
-use codec::{DecodeError, EncodeError, Encoder};
+use codec::{DecodeError, Encoder};
 use domain::delta::Deltas;
 use domain::event::{Event, EventKind};
-use domain::projection::{DERIVED_PER_EVENT, Origin};
-use domain::{Folded, Projection, Topic, TopicPartition, partitioner, validity};
+use domain::{Folded, Projection, Topic, TopicPartition};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use xxhash_rust::xxh3::xxh3_64;
@@ -54,6 +55,8 @@ pub enum Needed {
     Sequences,
     /// The schema under this id, from the registry.
     Schema(u32),
+    /// The registry's word that this id still has the schema that is known: a record does not fit it.
+    Confirmation(u32),
     /// An id for the schema of this kind, under which a derived event is written.
     Registration(EventKind),
 }
@@ -65,12 +68,6 @@ pub struct Run {
     pub records: usize,
     /// What the next one needs first.
     pub needed: Option<Needed>,
-}
-
-/// Why the events that an event gives rise to are not there.
-enum Underived {
-    Encode(EncodeError),
-    Unregistered(EventKind),
 }
 
 /// What of a worker's options the fold needs.
@@ -95,6 +92,8 @@ pub struct Folder {
     /// The number of partitions of each topic: a key belongs to one of them (I9). 0 where it is not known yet.
     partitions: [u32; Topic::ALL.len()],
     options: FoldOptions,
+    /// The monotonic time, as of the last batch: how old a registry's word is.
+    now_us: i64,
     /// The rows of the batch.
     pub deltas: Deltas,
     /// The memory of rows that were committed.
@@ -128,10 +127,16 @@ impl Folder {
             dedup,
             partitions,
             options,
+            now_us: 0,
             deltas,
             spare: None,
             scratch,
         }
+    }
+
+    /// States the monotonic time.
+    pub fn set_now_us(&mut self, now_us: i64) {
+        self.now_us = now_us;
     }
 
     /// States the number of partitions of a topic, as its log says (I9).
@@ -267,8 +272,7 @@ impl Folder {
         tally.counts.holes += holes;
         position.next_offset = record.offset + 1;
         position.max_append_us = append_us;
-        position.last =
-            Some(LastRecord { offset: record.offset, append_us: record.append_time_us, leader_epoch: -1 });
+        position.last = Some(LastRecord { offset: record.offset, append_us: record.append_time_us, leader_epoch: -1 });
         if let Some(occurred_us) = occurred_us {
             position.watermark_us = position.watermark_us.max(occurred_us.min(record.append_time_us));
         }
@@ -289,7 +293,8 @@ impl Folder {
         let letter = dead_letter(record, self.projection.name, reason, self.options.max_record_bytes);
         tally.dead.push(reason.kind);
         tally.publish.push(Outgoing { tp, offset, record: letter });
-        let id = self.book.schemas().decode(record.value).ok().map(|event| event.meta().event_id);
+        let mut room = None;
+        let id = decode(&self.book, record, &mut room).ok().map(|event| event.meta().event_id);
         tally.dead_rows.push(DeadRow {
             tp,
             offset,
@@ -315,17 +320,15 @@ impl Folder {
         if self.is_tombstone(record) {
             return Ok(());
         }
-        let event = match self.book.schemas().decode(record.value) {
+        let mut room = None;
+        let event = match decode(&self.book, record, &mut room) {
             Ok(event) => event,
-            Err(DecodeError::UnknownSchema { id }) if self.book.has_registry() => return Err(Needed::Schema(id)),
-            Err(_) => return Ok(()),
+            Err(error) => return self.unreadable(record, error).map(drop),
         };
-        if event.meta().producer_seq.is_some()
-            || validity::check(&event, record.key, record.append_time_us).is_err()
-        {
+        if event.meta().producer_seq.is_some() || self.fault(event, record).is_some() {
             return Ok(());
         }
-        let is_applied = (self.projection.fold)(&event, &mut self.scratch) == Folded::Applied;
+        let is_applied = (self.projection.fold)(event, &mut self.scratch) == Folded::Applied;
         if let Some(dedup) = &mut self.dedup {
             dedup.refill(record.tp, event.meta(), record.key, append_us, is_applied);
         }
@@ -342,7 +345,8 @@ impl Folder {
         let Some(dedup) = &self.dedup else { return Vec::new() };
         let mut unknown = std::collections::BTreeSet::new();
         for record in records {
-            let Ok(event) = self.book.schemas().decode(record.value) else { continue };
+            let mut room = None;
+            let Ok(event) = decode(&self.book, &record, &mut room) else { continue };
             let meta = event.meta();
             if meta.producer_seq.is_some() && !dedup.knows(record.tp, meta.tenant_id, meta.producer_id) {
                 unknown.insert((record.tp, meta.tenant_id.to_owned(), meta.producer_id.to_owned()));
@@ -350,140 +354,13 @@ impl Folder {
         }
         unknown.into_iter().collect()
     }
-
-    /// A null value says that a key is gone; only where the log compacts does that mean anything.
-    fn is_tombstone(&self, record: &Record<'_>) -> bool {
-        record.is_null() && record.tp.topic.is_compacted()
-    }
-
-    /// Why a record whose event is readable cannot be applied, by rules that look at the record alone.
-    fn fault(&self, event: &Event<'_>, record: &Record<'_>) -> Option<(DeadKind, String)> {
-        // Forgotten is appended to every topic that it affects (I11).
-        if event.kind().topic() != record.tp.topic && event.kind() != EventKind::Forgotten {
-            return Some((DeadKind::Invalid, format!("{} belongs to {}", event.kind().name(), event.kind().topic())));
-        }
-        if let Err(violation) = validity::check(event, record.key, record.append_time_us) {
-            return Some((DeadKind::Invalid, violation.to_string()));
-        }
-        // I9: a retry through a client that places keys otherwise would count twice.
-        let partitions = self.partitions[record.tp.topic as usize];
-        let home = partitioner::partition_for(record.key, partitions);
-        (partitions > 0 && home != record.tp.partition).then(|| {
-            let text = format!(
-                "its key belongs to partition {home} of {partitions}: let the producer place keys by murmur2                  (librdkafka: partitioner=murmur2_random)"
-            );
-            (DeadKind::Misplaced, text)
-        })
-    }
-
-    fn outcome(
-        &mut self,
-        record: &Record<'_>,
-        append_us: i64,
-        tally: &mut Tally,
-    ) -> Result<(Outcome, Option<i64>), Needed> {
-        if self.is_tombstone(record) {
-            return Ok((Outcome::Hole, None));
-        }
-        let mut room = None;
-        let event = match self.book.schemas().decode_into(record.value, &mut room) {
-            Ok(event) => event,
-            Err(DecodeError::UnknownSchema { id }) if self.book.has_registry() => return Err(Needed::Schema(id)),
-            Err(error) if record.is_null() => {
-                return Ok((dead(DeadKind::Undecodable, format!("the value is null: {error}")), None));
-            }
-            Err(error) => return Ok((dead(DeadKind::Undecodable, error.to_string()), None)),
-        };
-        if let Some((kind, text)) = self.fault(event, record) {
-            return Ok((dead(kind, text), None));
-        }
-        let identity = match self.judge(event, record, append_us)? {
-            Ok(identity) => identity,
-            Err(outcome) => return Ok((outcome, None)),
-        };
-        let derived = match self.derive(event, record) {
-            Ok(derived) => derived,
-            Err(Underived::Unregistered(kind)) => return Err(Needed::Registration(kind)),
-            Err(Underived::Encode(error)) => return Ok((dead(DeadKind::Invalid, error.to_string()), None)),
-        };
-        self.deltas.set_scope(record.tp);
-        let folded = (self.projection.fold)(event, &mut self.deltas);
-        let is_applied = folded == Folded::Applied;
-        if let Some(dedup) = &mut self.dedup {
-            dedup.note(record.tp, event.meta(), identity.filter(|_| is_applied), append_us, is_applied);
-        }
-        if !is_applied {
-            return Ok((Outcome::Ignored, None));
-        }
-        tally.publish.extend(derived);
-        Ok((Outcome::Applied, Some(event.meta().occurred_at)))
-    }
-
-    /// Whether the record was seen before; gives its outcome where it was, else how to note it.
-    fn judge(
-        &mut self,
-        event: &Event<'_>,
-        record: &Record<'_>,
-        append_us: i64,
-    ) -> Result<Result<Option<Identity>, Outcome>, Needed> {
-        let Some(dedup) = &mut self.dedup else { return Ok(Ok(None)) };
-        let (meta, tp) = (event.meta(), record.tp);
-        Ok(match dedup.judge(tp, meta, record.key, append_us) {
-            Verdict::New(identity) => Ok(Some(identity)),
-            Verdict::Duplicate(identity) => {
-                // The window is refreshed by repeats: an id counts as seen since its last occurrence.
-                dedup.note(tp, meta, Some(identity), append_us, false);
-                Err(Outcome::Duplicate)
-            }
-            Verdict::Behind { is_first } => {
-                if is_first {
-                    let (tenant, producer) = (meta.tenant_id, meta.producer_id);
-                    tracing::warn!(%tp, tenant, producer, "sends records later than 1,024 of its numbers: give it a new id");
-                }
-                Err(Outcome::Behind)
-            }
-            Verdict::Reused => {
-                let text = format!(
-                    "producer {} used its sequence number {} for another event before: let it keep its counter                      durably, or put its start into its producer_id",
-                    meta.producer_id,
-                    meta.producer_seq.unwrap_or_default()
-                );
-                Err(dead(DeadKind::Reused, text))
-            }
-            Verdict::SequenceNeeded => return Err(Needed::Sequences),
-        })
-    }
-
-    /// The events that an event gives rise to; one that cannot be encoded makes its cause a dead letter (I6).
-    fn derive(&mut self, event: &Event<'_>, record: &Record<'_>) -> Result<Vec<Outgoing>, Underived> {
-        let Some(derive) = self.projection.derive.filter(|_| self.options.derives) else { return Ok(Vec::new()) };
-        if self.origin.as_ref().is_none_or(|(tp, _)| *tp != record.tp) {
-            let TopicPartition { topic, partition } = record.tp;
-            self.origin = Some((record.tp, format!("{}/{topic}.{GENERATION}/{partition}", self.projection.name)));
-        }
-        let producer_id = self.origin.as_ref().map_or("", |(_, id)| id);
-        let origin = Origin { producer_id, first_seq: record.offset * DERIVED_PER_EVENT };
-        let (book, encoder, mut derived, mut failed) = (&self.book, &mut self.encoder, Vec::new(), None);
-        derive(event, origin, &mut |event| {
-            let (mut key, mut value) = (Vec::new(), Vec::new());
-            if book.is_unregistered(event.kind()) {
-                failed = Some(Underived::Unregistered(event.kind()));
-                return;
-            }
-            event.key(&mut key);
-            match encoder.encode(event, &mut value) {
-                Ok(()) => {
-                    let (topic, headers) = (event.kind().topic(), Headers::default());
-                    let derives = OutRecord { topic, key, value, headers };
-                    derived.push(Outgoing { tp: record.tp, offset: record.offset, record: derives });
-                }
-                Err(error) => failed = Some(Underived::Encode(error)),
-            }
-        });
-        failed.map_or(Ok(derived), Err)
-    }
 }
 
-fn dead(kind: DeadKind, text: String) -> Outcome {
-    Outcome::Dead(DeadReason { kind, text })
+/// The event of a record; a foreign serialiser may name its schema in the headers.
+fn decode<'r, 'a>(
+    book: &SchemaBook,
+    record: &Record<'a>,
+    room: &'r mut Option<Event<'a>>,
+) -> Result<&'r Event<'a>, DecodeError> {
+    book.schemas().decode_record_into(record.value, Headers::pairs(record.headers), room)
 }
