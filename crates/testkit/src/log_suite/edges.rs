@@ -1,7 +1,7 @@
 //! The edges of a log: identity, markers, parked partitions, and what a publisher says.
 
 use super::{GROUP, LogRig, Reader, check_order, numbered, reader, record};
-use domain::TopicPartition;
+use domain::{TopicPartition, partitioner::partition_for};
 use pipeline::{LogError, LogIdentity, OutRecord, Publisher as _, Source as _};
 use std::time::Duration;
 
