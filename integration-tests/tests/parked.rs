@@ -129,7 +129,7 @@ impl Rig {
     }
 
     fn applied(&self) -> i64 {
-        self.cluster.number("SELECT sum(applied)::bigint FROM position WHERE projection = 'views'")
+        self.cluster.number("SELECT coalesce(sum(applied), 0)::bigint FROM position WHERE projection = 'views'")
     }
 
     /// Waits until the projector has applied this many events.
