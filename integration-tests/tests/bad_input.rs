@@ -50,7 +50,7 @@ fn bad_records(maker: &mut Events) -> Vec<Bad> {
         bad(maker.spore(meta(), "a", "a NUL \0 inside", 5.0), "content: contains NUL"),
         bad(maker.heartbeat(meta(), "a", "north", f64::NAN), "coherence_level: not a finite number"),
         bad(maker.interaction(ahead, "a", "b"), "meta.occurred_at"),
-        bad(changed(&|record| record.key = b"t|somebody else".to_vec()), "key: differs from"),
+        bad(changed(&|record| record.key = b"t|somebody else".to_vec()), "key: the event wants"),
         bad(changed(&|record| record.topic = Topic::AgentState), "belongs to sacred.messages"),
     ]
 }
@@ -84,7 +84,7 @@ fn each_bad_record_is_a_dead_letter_and_the_good_ones_around_it_are_applied() {
 
     let letters = folder.dead_letters();
     for (bad, place) in bad.iter().zip(&placed) {
-        shown(&folder, &letters, bad, *place);
+        shown(&folder, &letters, bad, (place.tp, place.offset));
     }
     let expected: usize = bad.iter().map(|bad| readers(bad.record.topic)).sum();
     assert_eq!(letters.len(), expected, "each once per projection: {letters:#?}");

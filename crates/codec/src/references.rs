@@ -33,8 +33,72 @@ pub fn inline_references(schema: &str, references: &[impl AsRef<str>]) -> Result
     inlining.expand(root, 0).map(|json| json.to_string())
 }
 
+/// Refuses a schema whose types contain each other so often, or so deeply, that walking it takes for ever: forty records,
+/// each of which contains the one before twice, are a trillion. Parsers walk it without such a bound.
+///
+/// # Errors
+/// Its types nest too deeply, or too often.
+pub(crate) fn check_size(schema: &Json) -> Result<(), SchemaError> {
+    let mut definitions = BTreeMap::new();
+    let root = flatten(schema.clone(), "", 0, &mut definitions)?;
+    let mut measuring = Measuring { definitions: &definitions, known: BTreeMap::new() };
+    match measuring.values_in(&root, 0)? {
+        0..=MAX_VALUES => Ok(()),
+        _ => Err(invalid("its types contain each other too often")),
+    }
+}
+
+/// The most types that a schema may have, each counted as often as it is contained: ours have a hundred.
+const MAX_VALUES: u64 = 100_000;
+/// Longest chain of types that contain each other. Each level is a few frames of the stack, here and in the parser.
+const MAX_CHAIN: usize = 200;
+
+struct Measuring<'d> {
+    definitions: &'d BTreeMap<String, Json>,
+    /// What a name stands for in all; none while it is being measured, for types that contain themselves.
+    known: BTreeMap<String, Option<u64>>,
+}
+
+impl Measuring<'_> {
+    fn values_in(&mut self, schema: &Json, depth: usize) -> Result<u64, SchemaError> {
+        if depth > MAX_CHAIN {
+            return Err(invalid("its types contain each other too deeply"));
+        }
+        match schema {
+            Json::String(name) => self.values_in_named(name, depth),
+            Json::Array(branches) => self.sum(branches.iter(), depth),
+            Json::Object(object) => {
+                let fields = object.get("fields").and_then(Json::as_array).into_iter().flatten();
+                let inner = ["type", "items", "values"].iter().filter_map(|key| object.get(*key));
+                let types = fields.filter_map(|field| field.get("type")).chain(inner);
+                self.sum(types, depth)
+            }
+            _ => Ok(1),
+        }
+    }
+
+    fn sum<'j>(&mut self, types: impl Iterator<Item = &'j Json>, depth: usize) -> Result<u64, SchemaError> {
+        let mut values: u64 = 1;
+        for ty in types {
+            values = values.saturating_add(self.values_in(ty, depth + 1)?);
+        }
+        Ok(values)
+    }
+
+    fn values_in_named(&mut self, name: &str, depth: usize) -> Result<u64, SchemaError> {
+        let Some(definition) = self.definitions.get(name) else { return Ok(1) };
+        if let Some(known) = self.known.get(name) {
+            return Ok(known.unwrap_or(1));
+        }
+        self.known.insert(name.to_owned(), None);
+        let values = self.values_in(definition, depth + 1)?;
+        self.known.insert(name.to_owned(), Some(values));
+        Ok(values)
+    }
+}
+
 fn invalid(detail: &str) -> SchemaError {
-    SchemaError::Invalid { name: "with references".to_owned(), detail: detail.to_owned() }
+    SchemaError::Invalid { name: "of a registry".to_owned(), detail: detail.to_owned() }
 }
 
 /// Takes every named type out of a schema and leaves its full name. Namespaces are inherited as Avro says.
@@ -246,5 +310,36 @@ mod tests {
         assert!(inline_references("{", &[b]).is_err());
         let unknown = inline_references(a, &[] as &[&str]).unwrap();
         assert!(unknown.contains("\"B\""), "{unknown}");
+    }
+
+    /// I8: a schema of a few lines cannot keep a worker busy for ever, nor end its stack.
+    #[test]
+    fn types_that_contain_each_other_too_often_or_too_deeply_are_refused() {
+        let record = |name: String, inner: &Json, again: Json| {
+            serde_json::json!({"type": "record", "name": name, "fields": [
+                {"name": "a", "type": inner}, {"name": "b", "type": again}]})
+        };
+        let nested = |levels: usize, twice: bool| {
+            (0..levels).fold(serde_json::json!("int"), |inner, level| {
+                let again = if level > 0 && twice { format!("N{}", level - 1) } else { "int".to_owned() };
+                record(format!("N{level}"), &inner, again.into())
+            })
+        };
+        assert!(check_size(&nested(10, true)).is_ok());
+        assert!(check_size(&nested(24, true)).unwrap_err().to_string().contains("too often"));
+        assert!(check_size(&nested(24, false)).is_ok());
+        assert!(check_size(&nested(120, false)).unwrap_err().to_string().contains("too deeply"));
+        let chain: Vec<Json> =
+            (0..5_000).map(|n| record(format!("N{n}"), &format!("N{}", n + 1).into(), "int".into())).collect();
+        assert!(check_size(&Json::Array(chain)).unwrap_err().to_string().contains("too deeply"));
+        let itself = record(
+            "N".to_owned(),
+            &serde_json::json!(["null", "N"]),
+            serde_json::json!({"type": "array", "items": "N"}),
+        );
+        assert!(check_size(&itself).is_ok());
+        for kind in EventKind::ALL {
+            assert!(check_size(&serde_json::from_str(crate::embedded().unwrap().text(*kind)).unwrap()).is_ok());
+        }
     }
 }

@@ -7,7 +7,7 @@
 //! | what comes | what is done |
 //! |---|---|
 //! | a record | gathered, where it is the next one or behind it |
-//! | the partition's end | what lies before it is passed: markers, aborted records, compacted ones |
+//! | the partition's end, or a marker | what lies before it is passed: markers, aborted records, compacted ones |
 //! | a batch that cannot be read, an offset out of range | trouble |
 //! | an offset at or behind the log's end | trouble: a batch's checksum does not cover its offset |
 //! | anything else | remembered, in case that nothing comes any more |
@@ -118,16 +118,19 @@ impl Readings {
         if offset < cursor.next || cursor.is_done || cursor.broken.is_some() {
             return;
         }
-        if offset >= cursor.bound {
-            self.pass(tp, offset);
-            return;
-        }
-        cursor.next = offset + 1;
+        // One at or behind the bound is gathered as well: whether its offset can be is seen when the page is complete.
+        cursor.next = cursor.bound.min(offset + 1);
         cursor.is_done = cursor.next == cursor.bound;
         self.gather.push(tp, message);
     }
 
-    /// Nothing is left of a partition below this offset.
+    /// Nothing is left of a partition below this offset: markers were taken behind its last record.
+    pub(crate) fn passed(&mut self, tp: TopicPartition, offset: i64) {
+        if self.cursors.get(&tp).is_some_and(|cursor| cursor.broken.is_none()) {
+            self.pass(tp, offset);
+        }
+    }
+
     fn pass(&mut self, tp: TopicPartition, offset: i64) {
         let Some(cursor) = self.cursors.get_mut(&tp) else { return };
         let passed = offset.min(cursor.bound);
@@ -156,7 +159,8 @@ impl Readings {
         // Said of an earlier reading.
         let is_stale = kind == TroubleKind::OutOfRange && (0..cursor.next).contains(&offset);
         if !is_stale {
-            cursor.broken = Some(Broken { kind, text: format!("{code}: {}", said.text()) });
+            let text = format!("{code} at offset {offset}: {}", said.text());
+            cursor.broken = Some(Broken { kind, text });
         }
         None
     }
@@ -181,6 +185,7 @@ impl Readings {
             }
             let end = known_end(tp);
             let page = cursor.check(page, end);
+            let page = cursor.trim(page);
             if page.passed() > cursor.handed {
                 handed.push(Handed::Page(cursor.complete(page, end), cursor.reading));
             }
@@ -227,6 +232,19 @@ impl Cursor {
         }
         // The batches before it may be of another epoch.
         good
+    }
+
+    /// The records of a page below the bound; what lies between the last one and the bound is passed.
+    fn trim(&self, page: Page) -> Page {
+        if page.passed() <= self.bound {
+            return page;
+        }
+        let mut below = Page::new(page.tp());
+        for record in page.records().filter(|record| record.offset < self.bound) {
+            below.push(record.offset, record.append_time_us, record.key, record.value, record.headers);
+        }
+        below.set_passed(self.bound);
+        below
     }
 
     fn complete(&mut self, mut page: Page, end: Option<i64>) -> Page {

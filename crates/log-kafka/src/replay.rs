@@ -253,6 +253,7 @@ impl Reader {
             wait = Duration::ZERO;
         }
         self.note(remarks);
+        self.give_up();
         let names = self.view.names().clone();
         let handed =
             self.readings.take(|tp| ffi::known_end(consumer.client(), &names.topic(tp.topic), tp.partition as i32));
@@ -260,7 +261,6 @@ impl Reader {
             self.heard_us = self.clock.monotonic_us();
         }
         self.pause();
-        self.give_up();
         Ok(handed)
     }
 

@@ -7,11 +7,7 @@ use domain::topics::{ActualTopic, TopicSpec};
 const APPLY: &str = "`sporelog topics apply` sets it";
 
 /// What is wrong with each topic, with what it does and the remedy; `largest_batch_bytes` is what our producers may make.
-pub(crate) fn problems(
-    specs: &[TopicSpec],
-    found: &[ActualTopic],
-    largest_batch_bytes: usize,
-) -> Vec<(Topic, String)> {
+pub(crate) fn problems(specs: &[TopicSpec], found: &[ActualTopic], largest_batch_bytes: usize) -> Vec<(Topic, String)> {
     let mut problems = Vec::new();
     for spec in specs {
         match found.iter().find(|found| found.name == spec.topic.name()) {
@@ -84,10 +80,12 @@ fn config(
             "{name} is {has}: a record of the size that log.max_record_bytes allows, or its dead letter, may be refused, which \
              needs {largest_batch_bytes}. Set that in topics.yaml, then `sporelog topics apply`, or lower log.max_record_bytes"
         )),
-        "min.insync.replicas" if number.is_some_and(|replicas| replicas > i64::from(found.replication)) => Some(format!(
-            "{name} is {has}, and there are {} copies of each partition: nothing can be appended. {APPLY}",
-            found.replication
-        )),
+        "min.insync.replicas" if number.is_some_and(|replicas| replicas > i64::from(found.replication)) => {
+            Some(format!(
+                "{name} is {has}, and there are {} copies of each partition: nothing can be appended. {APPLY}",
+                found.replication
+            ))
+        }
         "min.insync.replicas" if is_less(has, wanted) => Some(format!(
             "{name} is {has}, {} is wanted: a record that was acknowledged can be lost with one broker. {APPLY}",
             wanted.unwrap_or_default()
@@ -97,7 +95,9 @@ fn config(
         )),
         // Those above are as good as wanted, or better.
         "retention.ms" | "max.message.bytes" | "min.insync.replicas" | "unclean.leader.election.enable" => None,
-        _ => wanted.filter(|wanted| *wanted != has).map(|wanted| format!("{name} is {has}, {wanted} is wanted. {APPLY}")),
+        _ => {
+            wanted.filter(|wanted| *wanted != has).map(|wanted| format!("{name} is {has}, {wanted} is wanted. {APPLY}"))
+        }
     }
 }
 

@@ -30,7 +30,8 @@ async fn check(settings: &[(&str, &str)], properties: &[(&str, &str)], values: V
 }
 
 fn text(bytes: usize, from: usize) -> Vec<u8> {
-    let mut words = (from..).flat_map(|n| format!("the same words again and again, as JSON and text are {n}; ").into_bytes());
+    let mut words =
+        (from..).flat_map(|n| format!("the same words again and again, as JSON and text are {n}; ").into_bytes());
     (0..bytes).filter_map(|_| words.next()).collect()
 }
 

@@ -106,6 +106,7 @@ async fn members_come_and_go_and_every_partition_flows_on() {
         one.got.iter().filter(|got| got.value == b"end").map(|got| &got.key).collect::<BTreeSet<_>>().len() == 20
     })
     .await;
+    assert_eq!(one.troubles, []);
     let mut all = BTreeMap::<_, BTreeSet<i64>>::new();
     for got in one.got.iter().chain(&gone) {
         all.entry(got.tp).or_default().insert(got.offset);
@@ -235,7 +236,8 @@ async fn offset_out_of_range_is_trouble_of_its_partition() {
 /// I7: a reader of the log that is told where to end ends, although what it wants is gone.
 #[tokio::test]
 async fn replay_of_records_that_are_gone_ends_with_trouble() {
-    let rig = Rig::new().await;
+    let mut rig = Rig::new().await;
+    rig.config.stall_timeout_ms = 3_000;
     publish(&rig.config, (0..40).map(|n| record(format!("k{n}"), "v")).collect()).await;
     let view = KafkaView::open(&rig.config).unwrap();
     let tps: Vec<TopicPartition> = (0..PARTITIONS).map(tp).collect();

@@ -4,8 +4,8 @@
 
 mod support;
 
-use domain::partitioner::partition_for;
 use domain::Topic;
+use domain::partitioner::partition_for;
 use pipeline::record::NULL_VALUE;
 use pipeline::{DeadKind, DeadReason, Headers, LogError, OutRecord, Publisher as _, Record, deadletter};
 use rdkafka::ClientConfig;

@@ -92,7 +92,8 @@ async fn create_time_is_a_wrong_setting_until_it_is_mended() {
     let Err(LogError::Setting(text)) = &refused else { panic!("{refused:?}") };
     assert!(text.contains("CreateTime") && text.contains("`sporelog topics apply`"), "{text}");
     assert_eq!(source.identity(TopicPartition::new(Topic::LoopLifecycle, 1)).await.unwrap().partitions, 2);
-    let wanted = Desired { cluster_id: None, topics: vec![spec(Topic::AgentState, 2, &[]), spec(Topic::LoopLifecycle, 2, &[])] };
+    let wanted =
+        Desired { cluster_id: None, topics: vec![spec(Topic::AgentState, 2, &[]), spec(Topic::LoopLifecycle, 2, &[])] };
     let mend = plan(&wanted, &rig.admin.describe().await.unwrap());
     rig.admin.apply(&mend).await.unwrap();
     let mended = async {
@@ -107,7 +108,8 @@ async fn create_time_is_a_wrong_setting_until_it_is_mended() {
 
 #[tokio::test]
 async fn problems_of_live_topics_are_told() {
-    let wrong = spec(Topic::AgentState, 2, &[("message.timestamp.type", "CreateTime"), ("max.message.bytes", "1000000")]);
+    let wrong =
+        spec(Topic::AgentState, 2, &[("message.timestamp.type", "CreateTime"), ("max.message.bytes", "1000000")]);
     let rig = Rig::with(support::config(), vec![wrong]).await;
     let wanted = [spec(Topic::AgentState, 3, &[]), spec(Topic::LoopLifecycle, 2, &[])];
     let told = rig.admin.problems(&wanted).await.unwrap();

@@ -142,6 +142,10 @@ fn a_reader_shows_logs_parked_partitions_dead_records_and_rules() {
     let parked =
         "SELECT partition, parked_cause, parked_offset FROM freshness WHERE parked_cause IS NOT NULL ORDER BY 1";
     assert_eq!(scratch.ask(parked), ["0 stalled 1", "7 stalled 40"]);
+    let claim = Claim { tp: tp(7), log: store_suite::log() };
+    let claimed = scratch.runtime.block_on(store.claim(&VIEWS, &[claim])).unwrap().remove(0);
+    assert_eq!((claimed.position, claimed.log), (None, store_suite::log()), "a first claim names the log");
+    assert_eq!(scratch.ask(parked), ["0 stalled 1"], "a claim takes the note away");
 }
 
 fn history(times: &[i64]) -> Deltas {

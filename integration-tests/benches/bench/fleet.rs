@@ -147,7 +147,7 @@ impl Fleet {
             async move { publisher.publish(records).await.unwrap() }
         });
         runtime().block_on(async {
-            futures_util::stream::iter(requests).buffered(UNDER_WAY).for_each(|()| async {}).await;
+            futures_util::stream::iter(requests).buffered(UNDER_WAY).for_each(|_| async {}).await;
         });
         Stream { prefix: prefix.to_owned(), held }
     }

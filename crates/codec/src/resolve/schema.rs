@@ -145,10 +145,12 @@ fn collect_defaults(schema: &Json, defaults: &mut HashSet<(String, String)>) {
 /// The text of a schema, as [`plain`] makes it.
 ///
 /// # Errors
-/// It is no JSON.
+/// It is no JSON, or its types contain each other without end.
 pub(crate) fn plain_text(text: &str) -> Result<String, String> {
     let json: Json = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    Ok(plain(json).to_string())
+    let plain = plain(json);
+    crate::references::check_size(&plain).map_err(|error| error.to_string())?;
+    Ok(plain.to_string())
 }
 
 /// A schema in the form that every library reads, with its logical types where they are looked for.

@@ -11,6 +11,7 @@ use rdkafka::client::Client;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka::message::BorrowedMessage;
+use rdkafka::{Offset, TopicPartitionList};
 use std::ffi::{CStr, CString};
 use std::ptr;
 use std::sync::Arc;
@@ -25,6 +26,19 @@ pub(crate) fn known_end<C: ClientContext>(client: &Client<C>, topic: &str, parti
         bindings::rd_kafka_get_watermark_offsets(client.native_ptr(), topic.as_ptr(), partition, &mut low, &mut high)
     };
     (code == rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0).then_some(high)
+}
+
+/// How far the client was read of each of these partitions: the offset behind the last record or marker that was taken, in
+/// the order of the list. Without a request.
+pub(crate) fn taken<C: ClientContext>(client: &Client<C>, partitions: &TopicPartitionList) -> Vec<Option<i64>> {
+    // SAFETY: client and list live; the call writes the offsets of the list's elements only.
+    let code = unsafe { bindings::rd_kafka_position(client.native_ptr(), partitions.ptr()) };
+    let told = code == rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+    let offset = |offset| match offset {
+        Offset::Offset(offset) if told => Some(offset),
+        _ => None,
+    };
+    partitions.elements().iter().map(|elem| offset(elem.offset())).collect()
 }
 
 /// A record as the client holds it.

@@ -28,8 +28,10 @@
 //!
 //! **Trouble of one partition** (I7): an offset that is not in the log, a batch that cannot be read, an end that is ahead
 //! while nothing comes. It is told behind the partition's last page, and the partition is not fetched any more until it is
-//! sought again: see [`crate::reading`] and `watch`. An end of a partition tells that markers and aborted records before it are
-//! passed.
+//! sought again: see [`crate::reading`] and `watch`.
+//!
+//! **Markers** of transactions are passed: twice a second the client is asked how far it was read, which counts them. The
+//! ends of partitions, which it can tell, it takes for records (see `config`).
 
 mod context;
 mod members;

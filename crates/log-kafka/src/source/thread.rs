@@ -27,6 +27,8 @@ const BUSY_POLL: Duration = Duration::from_millis(1);
 const BUSY_US: i64 = 50_000;
 /// How often positions are mirrored.
 const MIRROR_US: i64 = 1_000_000;
+/// How often it is looked whether markers were passed, or the end of a log has moved: what is behind it is lag until then.
+const PASS_US: i64 = 500_000;
 /// Any topic will do to see whether a broker answers, and how long it may take.
 const PROBED: &str = "sporelog.deadletter";
 const PROBE: Duration = Duration::from_millis(200);
@@ -54,6 +56,7 @@ struct Poller {
     busy_until_us: i64,
     handed_over_us: i64,
     mirrored_us: i64,
+    passed_us: i64,
     watched_us: i64,
     /// When each partition was assigned, for as long as its queue may still be forgotten.
     assigned_us: BTreeMap<TopicPartition, i64>,
@@ -93,6 +96,7 @@ pub(super) fn start(
         busy_until_us: 0,
         handed_over_us: 0,
         mirrored_us: 0,
+        passed_us: 0,
         watched_us: 0,
         assigned_us: BTreeMap::new(),
         trouble: Troubles::default(),
@@ -116,6 +120,7 @@ impl Poller {
             self.halts();
             self.mirror();
             self.repeat_trouble();
+            self.pass();
             self.watch();
             if self.has_room() {
                 self.poll();
@@ -161,6 +166,9 @@ impl Poller {
                 Err(said) => failures.extend(readings.said(said)),
             });
             for remark in failures {
+                if let Some(tp) = remark.tp {
+                    self.seek_again(tp);
+                }
                 self.failed(&KafkaError::MessageConsumption(remark.code), &remark.text);
             }
             if self.readings.is_full(PAGE_BYTES.min(self.limit), PAGE_RECORDS) {
@@ -251,7 +259,37 @@ impl Poller {
         self.shared.news.notify_one();
     }
 
-    /// Looks for partitions that stand still, and for ends that moved while nothing could be read.
+    /// Looks for markers that were passed, and for ends that moved while nothing could be read. The client hands markers to
+    /// nobody; they show in the offset up to which it was read.
+    fn pass(&mut self) {
+        let now_us = self.now_us();
+        if now_us - self.passed_us < PASS_US {
+            return;
+        }
+        self.passed_us = now_us;
+        let is_behind =
+            |(tp, next): &(TopicPartition, i64)| known_end(&self.consumer)(*tp).is_some_and(|end| end > *next);
+        let behind: Vec<TopicPartition> = self.readings.open().filter(is_behind).map(|(tp, _)| tp).collect();
+        if behind.is_empty() {
+            return;
+        }
+        let (names, mut list) = (self.consumer.context().names.clone(), TopicPartitionList::new());
+        for tp in &behind {
+            list.add_partition(&names.topic(tp.topic), tp.partition as i32);
+        }
+        for (tp, taken) in behind.into_iter().zip(ffi::taken(self.consumer.client(), &list)) {
+            if let Some(taken) = taken {
+                self.readings.passed(tp, taken);
+            }
+        }
+        self.hand_over();
+        let moved = self.readings.ends(known_end(&self.consumer));
+        if !moved.is_empty() {
+            self.push(moved);
+        }
+    }
+
+    /// Looks for partitions that stand still.
     fn watch(&mut self) {
         let now_us = self.now_us();
         if now_us - self.watched_us < self.watch.interval_us() {
@@ -259,10 +297,6 @@ impl Poller {
         }
         self.watched_us = now_us;
         self.forward_again();
-        let moved = self.readings.ends(known_end(&self.consumer));
-        if !moved.is_empty() {
-            self.push(moved);
-        }
         if self.trouble.is_down() {
             self.watch.excuse(now_us);
         }

@@ -50,8 +50,16 @@ impl Folder {
             return Some((DeadKind::Invalid, violation.to_string()));
         }
         // I9: a retry through a client that places keys otherwise would count twice.
+        // An id in upper case names the same row as one in lower case: one partition may write it (I3), that of the
+        // canonical key.
         let partitions = self.partitions[record.tp.topic as usize];
-        let home = partitioner::partition_for(record.key, partitions);
+        let home = if record.key.iter().any(u8::is_ascii_uppercase) {
+            let mut canonical = Vec::new();
+            event.key(&mut canonical);
+            partitioner::partition_for(&canonical, partitions)
+        } else {
+            partitioner::partition_for(record.key, partitions)
+        };
         (partitions > 0 && home != record.tp.partition).then(|| {
             let text = format!(
                 "its key belongs to partition {home} of {partitions}: let the producer place keys by murmur2                  (librdkafka: partitioner=murmur2_random)"

@@ -1,5 +1,7 @@
 //! A stage for the loops: a log and a store in memory, workers as local tasks, a clock moved by hand.
 
+pub mod both;
+
 use codec::Schemas;
 use domain::cell::Cell;
 use domain::fold::views::VIEWS;

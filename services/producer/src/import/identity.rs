@@ -4,22 +4,13 @@
 //! row. So a repeat publishes what the log holds already, whatever part of the file was imported
 //! before and in whichever order, and the workers drop it.
 
+use domain::event::derived_id;
 use uuid::Uuid;
-
-/// The namespace of every derived event id. It belongs into `domain`, beside the other rules of
-/// identity.
-const DERIVED_NAMESPACE: Uuid = Uuid::from_u128(0x5b1d_6a0e_2f5c_5c0b_9a57_73c0_6f1e_4d10);
 
 /// Rows that share a producer. The workers know the 1,024 largest numbers of a producer exactly
 /// (design 7), so with no more rows than that, rows may come in any order, however late. A block
 /// begins at a multiple, where the workers' own blocks of numbers begin.
 const BLOCK_ROWS: u64 = 1_024;
-
-/// The id of an event that is derived from something else: the same for the same source (design 6).
-/// `tenant` and `kind` hold no `|`.
-pub(super) fn derived_id(tenant: &str, kind: &str, name: &str) -> Uuid {
-    Uuid::new_v5(&DERIVED_NAMESPACE, format!("{tenant}|{kind}|{name}").as_bytes())
-}
 
 /// One of the events that a row may give.
 #[derive(Clone, Copy, Debug)]
@@ -65,9 +56,10 @@ mod tests {
     #[test]
     fn identity_of_an_imported_event_is_stable() {
         assert_eq!(source(1_024).producer_id(), "import/c0ffee/AgentHeartbeat.0a/1.0/1");
-        let name = b"grove|import|c0ffee/AgentHeartbeat.0a/1.0/1024";
-        assert_eq!(source(1_024).event_id(), Uuid::new_v5(&DERIVED_NAMESPACE, name));
-        assert_eq!(DERIVED_NAMESPACE.to_string(), "5b1d6a0e-2f5c-5c0b-9a57-73c06f1e4d10");
+        let named = derived_id("grove", "import", "c0ffee/AgentHeartbeat.0a/1.0/1024");
+        assert_eq!(source(1_024).event_id(), named);
+        let namespace = Uuid::from_u128(0x2f1d_5a37_8c04_5e6b_9d21_7b64_c5e8_0a93);
+        assert_eq!(named, Uuid::new_v5(&namespace, b"grove|import|c0ffee/AgentHeartbeat.0a/1.0/1024"));
     }
 
     #[test]

@@ -78,6 +78,16 @@ impl Poller {
         Ok(())
     }
 
+    /// Goes on where a partition is read. Trap: librdkafka takes an error of a partition for a record, if messages are taken
+    /// many at a time, and would go on behind the next one after a rebalance.
+    pub(super) fn seek_again(&self, tp: TopicPartition) {
+        let Some((_, next)) = self.readings.open().find(|(open, _)| *open == tp) else { return };
+        let name = self.consumer.context().names.topic(tp.topic);
+        if let Err(error) = self.consumer.seek(&name, tp.partition as i32, Offset::Offset(next), Duration::ZERO) {
+            tracing::debug!(%error, %tp, "not sought again");
+        }
+    }
+
     fn receive(&self, tp: TopicPartition) {
         self.fetches.receive(&self.consumer.context().names.topic(tp.topic), tp.partition as i32);
     }

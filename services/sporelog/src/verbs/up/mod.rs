@@ -72,8 +72,7 @@ pub async fn run(args: Args, config: Config) -> Result<ExitCode> {
     }
     let shown = status::Shown { dir: folder.path().to_owned(), address: process.address, quiet: args.quiet };
     let (metrics, stop) = (process.metrics.clone(), process.stop.clone());
-    let status =
-        tokio::spawn(status::show(shown, metrics.clone(), clock, stop, args.until_idle.then(|| log.clone())));
+    let status = tokio::spawn(status::show(shown, metrics.clone(), clock, stop, args.until_idle.then(|| log.clone())));
 
     let ended = process.wait(&config).await;
     let _ = status.await;
