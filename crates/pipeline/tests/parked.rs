@@ -5,7 +5,10 @@
 #[expect(dead_code, reason = "other tests use the rest of it")]
 mod support;
 
+use domain::delta::Deltas;
+use domain::fold::views::VIEWS;
 use domain::{Topic, TopicPartition};
+use pipeline::{Advance, Claim, Counts, Flush, Position, RowStore as _, Source as _, nothing_before_commit};
 use std::time::Duration;
 use support::both::{Told, applied, busiest, populated, positions, start, turn, until_applied};
 use support::{Running, Stage, local};
@@ -56,6 +59,44 @@ fn a_partition_in_trouble_is_parked_and_goes_on_when_it_is_mended() {
             assert!(stage.store.parked().is_empty() && positions(&stage, ingest).await.iter().all(|p| p.gap() == 0));
             assert!(stage.log.records(Topic::DeadLetter).is_empty());
         }
+    });
+}
+
+/// I7, I5: an operator's skip leads over what cannot be read, and counts it as lost. The window of duplicates begins anew
+/// behind it: refilling it from before would meet the damage again.
+#[test]
+fn a_skip_leads_over_what_cannot_be_read() {
+    local(async {
+        let stage = populated(60, 2_000);
+        let (tp, held) = busiest(&stage);
+        stage.log.damage(tp, 3, true);
+        let (worker, told) = start(&stage, false);
+        until_applied(&stage, false, 2_000 - held + 3).await;
+        turn().await;
+        assert!(told.says(&format!("parked {tp} unreadable")), "{:?}", told.0.borrow());
+        let mut store = stage.store.clone();
+        let log = stage.log.join("operator").identity(tp).await.unwrap();
+        let claimed = store.claim(&VIEWS, &[Claim { tp, log }]).await.unwrap().remove(0);
+        let from = claimed.position.unwrap();
+        assert_eq!(from.next_offset, 3);
+        let counts = Counts { lost: 1, ..from.counts };
+        let (next_offset, epoch, window_from) = (4, claimed.epoch, Some(4));
+        let to = Position { next_offset, epoch, counts, last: None, window_from, ..from };
+        let (advances, rows) = ([Advance { from: Some(3), to }], Deltas::new(VIEWS.tables));
+        let flush = Flush {
+            projection: &VIEWS,
+            advances: &advances,
+            sequences: &[],
+            dead: &[],
+            rows: &rows,
+            before_commit: &nothing_before_commit,
+        };
+        store.commit(&flush).await.unwrap();
+        until_applied(&stage, false, 1_999).await;
+        assert!(told.says(&format!("unparked {tp}")), "{:?}", told.0.borrow());
+        worker.stop().await.unwrap();
+        let position = stage.store.positions_held().into_iter().find(|position| position.tp == tp).unwrap();
+        assert_eq!((position.counts.lost, position.gap(), position.next_offset), (1, 0, held));
     });
 }
 

@@ -3,11 +3,11 @@
 use pipeline::{GroupPosition, LogIdentity, LogRange, ParkCause, ParkNote, Parked, check_range, compare_logs};
 
 /// Why the partition is not read on, or will not be once a worker claims it; none where nothing stands in the way. What a
-/// worker has noted comes first: it has tried.
+/// worker has noted comes first: it has tried. Without `log` it is not asked which log that is.
 pub fn trouble(
     projection: &'static str,
     held: &GroupPosition,
-    log: &Result<LogIdentity, String>,
+    log: Option<&Result<LogIdentity, String>>,
     range: LogRange,
 ) -> Option<ParkNote> {
     if let Some(note) = &held.parked {
@@ -15,11 +15,11 @@ pub fn trouble(
     }
     let has_read = held.position.next_offset > held.position.first_offset || held.position.epoch > 0;
     let found = match log {
-        Err(text) => Err(ParkCause::Setting(text.clone())),
-        Ok(log) if held.log != LogIdentity::default() => {
+        Some(Err(text)) => Err(ParkCause::Setting(text.clone())),
+        Some(Ok(log)) if held.log != LogIdentity::default() => {
             compare_logs(&held.log, log).and_then(|()| check_range(&held.position, range))
         }
-        Ok(_) => check_range(&held.position, range),
+        Some(Ok(_)) | None => check_range(&held.position, range),
     };
     let cause = found.err().filter(|cause| has_read || matches!(cause, ParkCause::Setting(_)))?;
     let (tp, offset) = (held.position.tp, held.position.next_offset);
@@ -49,7 +49,7 @@ mod tests {
     fn what_a_claim_would_find_is_told_without_a_worker() {
         let range = LogRange { start: 10, end: 20 };
         let cause = |held: &GroupPosition, log: Result<LogIdentity, String>, range| {
-            trouble("views", held, &log, range).map(|note| (note.cause, note.text))
+            trouble("views", held, Some(&log), range).map(|note| (note.cause, note.text))
         };
         assert_eq!(cause(&held(), Ok(log("a", 4)), range), None);
         for (found, range, label, text) in [
@@ -69,12 +69,12 @@ mod tests {
         }
         let noted = ParkNote { cause: "unreadable".to_owned(), offset: 15, text: "damaged".to_owned(), since_us: 1 };
         let parked = GroupPosition { parked: Some(noted.clone()), ..held() };
-        assert_eq!(trouble("views", &parked, &Ok(log("b", 4)), range), Some(noted));
+        assert_eq!(trouble("views", &parked, Some(&Ok(log("b", 4))), range), Some(noted));
     }
 
     #[test]
     fn a_partition_that_was_never_read_has_no_trouble_with_its_beginning() {
         let fresh = GroupPosition { position: Position::start(held().position.tp, 0), ..held() };
-        assert_eq!(trouble("views", &fresh, &Ok(log("a", 4)), LogRange { start: 7, end: 9 }), None);
+        assert_eq!(trouble("views", &fresh, Some(&Ok(log("a", 4))), LogRange { start: 7, end: 9 }), None);
     }
 }

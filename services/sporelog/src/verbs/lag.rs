@@ -75,13 +75,14 @@ pub async fn run(args: Args, config: Config) -> Result<ExitCode> {
 }
 
 async fn answer<L: Look>(args: Args, look: &L) -> Result<ExitCode> {
-    let mut lines = lines(look, None).await?;
+    let mut lines = lines(look, None, true).await?;
     if let Some(seconds) = args.wait {
         let ends = ends(&lines);
         let waited = async {
             while !lines.iter().all(Line::is_done) {
                 tokio::time::sleep(LOOK_AGAIN).await;
-                lines = self::lines(look, Some(&ends)).await?;
+                // Which log it is does not change meanwhile, and takes several questions to ask.
+                lines = self::lines(look, Some(&ends), false).await?;
             }
             Ok::<_, anyhow::Error>(())
         };
@@ -89,6 +90,7 @@ async fn answer<L: Look>(args: Args, look: &L) -> Result<ExitCode> {
         if let Ok(ended) = tokio::time::timeout(Duration::from_secs(seconds), waited).await {
             ended?;
         }
+        lines = self::lines(look, Some(&ends), true).await?;
     }
     print(&lines, &args, &mut std::io::stdout())?;
     if args.format == Format::Table {
@@ -102,13 +104,14 @@ fn ends(lines: &[Line]) -> Ends {
 }
 
 /// Every partition of every projection, in a fixed order; `ends` holds still what counts as the log's end, and what
-/// it does not name was not in the log then.
-async fn lines<L: Look>(look: &L, ends: Option<&Ends>) -> Result<Vec<Line>> {
+/// it does not name was not in the log then. Where `asks_logs` is false, it is not asked which log each partition is.
+async fn lines<L: Look>(look: &L, ends: Option<&Ends>, asks_logs: bool) -> Result<Vec<Line>> {
     let mut lines = Vec::new();
     for projection in PROJECTIONS {
         let tps = look.partitions(projection.topics).await?;
         let held = positions(look, projection, &tps).await?;
-        let (ranges, logs) = (look.ranges(&tps).await?, look.identities(&tps).await?);
+        let ranges = look.ranges(&tps).await?;
+        let logs = if asks_logs { look.identities(&tps).await? } else { Identities::new() };
         for tp in tps {
             let held = held.iter().find(|held| held.position.tp == tp);
             lines.push(line(projection, tp, held, (&ranges, &logs), ends)?);
@@ -125,7 +128,7 @@ fn line(
     ends: Option<&Ends>,
 ) -> Result<Line> {
     let gone = || format!("{tp} is gone from the log");
-    let (range, log) = (*ranges.get(&tp).with_context(gone)?, logs.get(&tp).with_context(gone)?);
+    let range = *ranges.get(&tp).with_context(gone)?;
     let unread = || {
         let (position, log) = (Position::start(tp, range.start), LogIdentity::default());
         GroupPosition { position, log, parked: None }
@@ -135,7 +138,7 @@ fn line(
         None => range.end,
         Some(ends) => ends.get(&(projection.name, tp)).map_or(range.start, |end| (*end).min(range.end)),
     };
-    let (parked, position) = (trouble(projection.name, &held, log, range), held.position);
+    let (parked, position) = (trouble(projection.name, &held, logs.get(&tp), range), held.position);
     Ok(Line { projection: projection.name, tp, position, end: end.max(position.next_offset), parked })
 }
 
@@ -204,7 +207,7 @@ mod tests {
         let log = open(dir.path(), &[Topic::SacredMessages]);
         append(&log, Topic::SacredMessages, 3).await;
         let folder = Folder::new(dir.path().to_owned()).unwrap();
-        let held = ends(&lines(&folder, None).await.unwrap());
+        let held = ends(&lines(&folder, None, true).await.unwrap());
         drop(log);
         let log = open(dir.path(), &[Topic::SporeCreated, Topic::SacredMessages]);
         append(&log, Topic::SporeCreated, 5).await;
@@ -214,8 +217,8 @@ mod tests {
         };
         let n = PROJECTIONS.len();
         for (topic, then, now) in [(Topic::SacredMessages, 3, 4), (Topic::SporeCreated, 0, 5)] {
-            assert_eq!(behind(lines(&folder, Some(&held)).await.unwrap(), topic), vec![then; n], "{topic}");
-            assert_eq!(behind(lines(&folder, None).await.unwrap(), topic), vec![now; n], "{topic}");
+            assert_eq!(behind(lines(&folder, Some(&held), true).await.unwrap(), topic), vec![then; n], "{topic}");
+            assert_eq!(behind(lines(&folder, None, true).await.unwrap(), topic), vec![now; n], "{topic}");
         }
         drop((log, store));
     }
@@ -230,7 +233,7 @@ mod tests {
         let note = ParkNote { cause: "unreadable".into(), offset: 0, text: "damaged: do this".into(), since_us: 1 };
         store.note_parked(projector::PROJECTION, tp, &note).await.unwrap();
         let folder = Folder::new(dir.path().to_owned()).unwrap();
-        let lines = lines(&folder, None).await.unwrap();
+        let lines = lines(&folder, None, true).await.unwrap();
         let args = Args { all: false, wait: None, format: Format::Csv };
         let mut out = Vec::new();
         print(&lines, &args, &mut out).unwrap();
@@ -259,7 +262,7 @@ mod tests {
         let log = open(dir.path(), &[Topic::SacredMessages]);
         append(&log, Topic::SacredMessages, 3).await;
         let folder = Folder::new(dir.path().to_owned()).unwrap();
-        let lines = lines(&folder, None).await.unwrap();
+        let lines = lines(&folder, None, true).await.unwrap();
         let views = lines.iter().find(|line| line.projection == "views" && line.tp == tp).unwrap();
         assert_eq!(views.parked.as_ref().map(|note| note.cause.as_str()), Some("another_log"));
         drop((log, store));

@@ -47,7 +47,7 @@ async fn try_look<L: Look>(
         };
         let held = held.iter().find(|held| held.position.tp == *tp).unwrap_or(&unread);
         let (Some(range), Some(log)) = (ranges.get(tp), logs.get(tp)) else { continue };
-        notes.extend(trouble(projection.name, held, log, *range));
+        notes.extend(trouble(projection.name, held, Some(log), *range));
     }
     let gone = held.iter().filter(|held| !tps.contains(&held.position.tp)).count();
     if gone > 0 {

@@ -59,6 +59,7 @@ pub async fn run(args: Args, config: Config) -> Result<ExitCode> {
     let clock = SystemClock::new();
     let log = Log::open_held(folder.clone(), &topics, settings::log(&config), clock)?;
     let store = Store::open(folder.path().join(STORE_FILE))?;
+    bind_records(&log, &store)?;
     // Ingest's offsets lie in the log: a store that is new here gets every record from the start.
     log.bind(ingest::PROJECTION.name, store.id()?).await?;
     let appends = tokio::spawn(AppendServer::bind(folder.path())?.serve(log.clone()));
@@ -83,4 +84,38 @@ pub async fn run(args: Args, config: Config) -> Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses a store whose records come from another log: views and series tell it by their positions, but ingest's positions
+/// lie in the log that is gone (I2).
+fn bind_records(log: &Log, store: &Store) -> Result<()> {
+    let here = log.cluster_id();
+    if let Some(other) = store.bind_log(here)? {
+        bail!(
+            "{STORE_FILE} holds what the log {other} says, and the log in this folder is {here}: put the log.db back that \
+             belongs to it, or move {STORE_FILE} away, and what this log says is built anew"
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// I2: a log that was put in the place of another is not folded into the other's records.
+    #[tokio::test]
+    async fn a_store_of_another_log_is_refused_with_both_ids() {
+        let [dir, other] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let topics = runtime::topics::load(None, "local").unwrap();
+        let logs = [&dir, &other].map(|dir| Log::open(dir.path(), &topics).unwrap());
+        let store = Store::open(dir.path().join(STORE_FILE)).unwrap();
+        bind_records(&logs[0], &store).unwrap();
+        bind_records(&logs[0], &store).unwrap();
+        let refused = bind_records(&logs[1], &store).unwrap_err().to_string();
+        for id in logs.each_ref().map(|log| log.cluster_id().to_string()) {
+            assert!(refused.contains(&id), "{refused}");
+        }
+        assert!(refused.contains("move store.db away"), "{refused}");
+    }
 }

@@ -49,7 +49,7 @@ impl Plan {
         range: LogRange,
         to: i64,
     ) -> Result<Self> {
-        let parked = held.as_ref().and_then(|held| trouble(projection.name, held, &log, range));
+        let parked = held.as_ref().and_then(|held| trouble(projection.name, held, Some(&log), range));
         let log = match log {
             Ok(log) => log,
             // Passing over offsets does not mend a setting.
