@@ -72,7 +72,7 @@ impl Default for LogOptions {
         Self {
             grace: Duration::from_secs(2),
             queue_bytes: 64 << 20,
-            max_record_bytes: 8 << 20,
+            max_record_bytes: domain::MAX_RECORD_BYTES,
             page: PageLimit { bytes: 1 << 20, records: 16_384 },
             checkpoint_bytes: 16 << 20,
             max_log_bytes: None,
