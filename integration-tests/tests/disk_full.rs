@@ -46,7 +46,10 @@ fn a_full_disk_is_waited_out() {
         let mut appender = Appender::connect(&seen, &topics(), LogOptions::default()).await.unwrap();
         for batch in workload.records.chunks(200) {
             while let Err(error) = appender.publish(batch.to_vec()).await {
-                assert!(matches!(&error.error, LogError::Unavailable(text) if text.contains("free disk space")), "{error}");
+                assert!(
+                    matches!(&error.error, LogError::Unavailable(text) if text.contains("free disk space")),
+                    "{error}"
+                );
                 refused += 1;
                 if refused == 20 {
                     std::fs::remove_file(seen.join("filler")).unwrap();

@@ -13,7 +13,7 @@ use pipeline::{LogError, StoreError, WorkerError, WorkerOptions};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
-use support::both::{applied, busiest, positions, start, turn, until_applied};
+use support::both::{busiest, positions, start, turn, until_applied};
 use support::{Stage, local, sent};
 use testkit::events::{Events, START_US};
 

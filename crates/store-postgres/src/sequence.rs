@@ -171,11 +171,14 @@ pub(crate) fn without_nul(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 
+/// Place, head, block numbers and the bits of each block.
+type ReadSequence<'r> = (i64, SequenceHead, Vec<i64>, Vec<&'r [u8]>);
+
 /// A sequence from the columns of [`crate::bookkeeping::SEQUENCES`], with its place among those
 /// asked for.
 pub(crate) fn read_sequence(row: &Row) -> Result<(usize, StoredSequence), StoreError> {
     let unread = |text: String| StoreError::Fatal(format!("the sequence of a producer cannot be read: {text}"));
-    let read = || -> Result<(i64, SequenceHead, Vec<i64>, Vec<&[u8]>), Error> {
+    let read = || -> Result<ReadSequence<'_>, Error> {
         let floor: Option<i64> = row.try_get(1)?;
         let head = SequenceHead {
             floor: floor.unwrap_or(i64::MIN),

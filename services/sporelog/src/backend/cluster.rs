@@ -11,6 +11,7 @@ use runtime::config::Config;
 use runtime::lifecycle::BoxError;
 use runtime::metrics::{Metrics, PoolUse};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use store_postgres::{Database, PostgresConfig, PostgresStore, Reader};
 use store_scylla::{ScyllaConfig, ScyllaStore};
@@ -198,14 +199,12 @@ impl Look for Cluster {
         let asked = move |view: &KafkaView| {
             let mut known: BTreeMap<Topic, Result<LogIdentity, String>> = BTreeMap::new();
             for tp in &tps {
-                if !known.contains_key(&tp.topic) {
-                    let log = match view.identity(tp.topic) {
-                        Ok(log) => Ok(log),
-                        Err(LogError::Setting(text)) => Err(text),
-                        Err(error) => return Err(error),
-                    };
-                    known.insert(tp.topic, log);
-                }
+                let Entry::Vacant(unknown) = known.entry(tp.topic) else { continue };
+                unknown.insert(match view.identity(tp.topic) {
+                    Ok(log) => Ok(log),
+                    Err(LogError::Setting(text)) => Err(text),
+                    Err(error) => return Err(error),
+                });
             }
             Ok(tps.iter().filter_map(|tp| Some((*tp, known.get(&tp.topic)?.clone()))).collect())
         };

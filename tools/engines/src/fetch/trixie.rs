@@ -54,7 +54,7 @@ pub(super) fn timescale(work: &Path, content: &Path, place: &Path) -> Result<()>
 fn is_used(package: &str) -> bool {
     let is_left_out = |name: &&str| package.starts_with(name);
     (package.starts_with("lib") || package.starts_with("postgresql-") || ["zlib1g", "tzdata"].contains(&package))
-        && !["libllvm", "libz3", "libperl", "libjson-perl", "postgresql-common"].iter().any(|name| is_left_out(&name))
+        && !["libllvm", "libz3", "libperl", "libjson-perl", "postgresql-common"].iter().any(is_left_out)
 }
 
 /// The loader of the C library, relative to the packages' root.

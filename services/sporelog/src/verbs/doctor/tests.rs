@@ -43,7 +43,7 @@ fn accounts_clocks_and_rules_are_judged() {
         found.iter().map(|finding| (finding.level, finding.subject.clone())).collect::<Vec<_>>()
     };
     let clock = (Level::Problem, "clock".to_owned());
-    assert_eq!(judged(held(Counts { applied: 9, ..Counts::default() }, 0)), [clock.clone()]);
+    assert_eq!(judged(held(Counts { applied: 9, ..Counts::default() }, 0)), std::slice::from_ref(&clock));
     let bad =
         Counts { applied: 1, duplicate: 1, behind: 1, ignored: 1, unknown: 1, dead: 1, lost: 1, ..Counts::default() };
     let subjects: Vec<_> = judged(held(bad, 0)).into_iter().map(|(_, subject)| subject).collect();

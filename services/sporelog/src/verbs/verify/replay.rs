@@ -31,15 +31,21 @@ impl Publisher for Nowhere {
 
 /// Keeps the last committed positions, and what cannot be read.
 #[derive(Clone, Debug, Default)]
-struct Watch(Rc<RefCell<(BTreeMap<TopicPartition, Position>, BTreeMap<TopicPartition, Parked>)>>);
+struct Watch(Rc<RefCell<Seen>>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    positions: BTreeMap<TopicPartition, Position>,
+    parked: BTreeMap<TopicPartition, Parked>,
+}
 
 impl Observer for Watch {
     fn committed(&self, committed: &Committed<'_>) {
-        self.0.borrow_mut().0.extend(committed.positions.iter().map(|position| (position.tp, *position)));
+        self.0.borrow_mut().positions.extend(committed.positions.iter().map(|position| (position.tp, *position)));
     }
 
     fn parked(&self, parked: &Parked) {
-        self.0.borrow_mut().1.insert(parked.tp, parked.clone());
+        self.0.borrow_mut().parked.insert(parked.tp, parked.clone());
     }
 }
 
@@ -75,8 +81,8 @@ pub async fn replay<L: Look>(
     } else {
         aggregator::run(schemas, ports, clock, watch.clone(), options, done).await?;
     }
-    let (positions, parked) = watch.0.take();
-    let (positions, parked) = (positions.into_values().collect(), parked.into_values().collect());
+    let seen = watch.0.take();
+    let (positions, parked) = (seen.positions.into_values().collect(), seen.parked.into_values().collect());
     Ok(Reached { positions, parked, judged: judged.take() })
 }
 
