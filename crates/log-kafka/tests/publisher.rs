@@ -58,7 +58,10 @@ async fn record_that_brokers_refuse_is_named_and_ends_its_partition() {
             .collect()
     };
     for (is_known, at) in [(false, 0), (false, 3), (false, 150), (true, 0), (true, 150), (true, 299)] {
-        let rig = Rig::with(support::config(), vec![spec(TOPIC, PARTITIONS, &[("max.message.bytes", "60000")])]).await;
+        let mut config = support::config();
+        // Several batches of a partition are under way at once.
+        config.properties.insert("batch.size".to_owned(), "4000".to_owned());
+        let rig = Rig::with(config, vec![spec(TOPIC, PARTITIONS, &[("max.message.bytes", "60000")])]).await;
         let mut publisher = KafkaPublisher::new(&rig.config).unwrap();
         let mut before = Vec::new();
         if is_known {

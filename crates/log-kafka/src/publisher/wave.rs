@@ -13,12 +13,12 @@ use rdkafka::producer::future_producer::{Delivery, DeliveryFuture, FutureRecord,
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 
 /// How long to wait when the client's queue is full.
 const FULL: Duration = Duration::from_millis(5);
-/// How often what a client has queued again is purged.
-const PURGE: Duration = Duration::from_millis(50);
+/// How often it is looked whether the client is done for, and what it has queued again is purged.
+const LOOK: Duration = Duration::from_millis(50);
 /// How much longer than it may take an answer is waited for.
 const LOST: Duration = Duration::from_secs(10);
 
@@ -119,42 +119,41 @@ impl Wave<'_> {
         let mut outcomes = Vec::with_capacity(under_way.len());
         let mut given_up = None;
         for (ix, mut delivery) in under_way {
-            let outcome = match given_up {
-                Some(since) => self.settle(delivery, since).await,
-                None => match timeout_at(progress + self.patience(), &mut delivery).await {
-                    Ok(outcome) => {
-                        progress = Instant::now();
-                        outcome_of(outcome)
-                    }
-                    Err(_) => {
-                        self.inner.retire(&self.client);
-                        let since = Instant::now();
-                        given_up = Some(since);
-                        self.settle(delivery, since).await
-                    }
-                },
+            let outcome = loop {
+                if let Some(since) = given_up {
+                    break self.settle(delivery, since).await;
+                }
+                if let Ok(outcome) = timeout(LOOK, &mut delivery).await {
+                    progress = Instant::now();
+                    break outcome_of(outcome);
+                }
+                // A producer that is done for sends nothing more, and fails nothing that it has queued.
+                let is_fatal = self.client.producer.client().fatal_error().is_some();
+                if is_fatal || progress.elapsed() >= self.patience() {
+                    self.inner.retire(&self.client);
+                    let grace = if is_fatal { Duration::ZERO } else { self.patience() / 20 };
+                    given_up = Some(Instant::now() + grace);
+                }
             };
             outcomes.push((ix, outcome));
         }
         outcomes
     }
 
-    /// Waits for the answer to a record of a wave that was given up: what is still queued is purged, also what comes back
-    /// to the queue to be tried again, and what is under way is answered. Publishers that share the client have a moment
-    /// to get theirs.
-    async fn settle(&self, mut delivery: DeliveryFuture, since: Instant) -> Outcome {
-        let (grace, whole) = (self.patience() / 20, self.patience() / 2);
+    /// Waits for the answer to a record of a wave that was given up. From `purge_at` on what is still queued is purged, also
+    /// what comes back to the queue to be tried again, while what is under way is answered; publishers that share the
+    /// client have until then to get their answers.
+    async fn settle(&self, mut delivery: DeliveryFuture, purge_at: Instant) -> Outcome {
+        let whole = self.patience() / 2;
         loop {
-            if let Ok(outcome) = timeout(PURGE, &mut delivery).await {
+            if let Ok(outcome) = timeout(LOOK, &mut delivery).await {
                 return outcome_of(outcome);
             }
-            let passed = since.elapsed();
+            let Some(passed) = Instant::now().checked_duration_since(purge_at) else { continue };
             if passed >= whole + LOST {
                 return Err(KafkaError::Canceled);
             }
-            if passed >= grace {
-                self.client.purge(passed >= whole).await;
-            }
+            self.client.purge(passed >= whole).await;
         }
     }
 

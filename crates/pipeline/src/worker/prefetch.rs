@@ -1,7 +1,7 @@
 //! Prefetch: while the store commits a batch, the loop takes up the next one and folds it.
 //!
 //! Only what waits for nobody is done here. What needs the store, the registry or the group (an unknown producer, an
-//! unknown schema, an assignment, records that refill a horizon) is left to the loop, behind the commit. Nothing that is
+//! unknown schema, an assignment, records that refill a window) is left to the loop, behind the commit. Nothing that is
 //! done here is final: a batch that the store refuses takes the one behind it along, and both are folded again (I7).
 
 use crate::batch::Batch;
