@@ -90,8 +90,8 @@ impl Health {
         workers.iter().map(report).collect()
     }
 
-    /// Whether there are workers and all of them are ready. Parked partitions do not count: a restart mends none of them,
-    /// and the worker goes on with the others (I7).
+    /// Whether there are workers and all of them are ready. Parked partitions do not count: a
+    /// restart mends none of them, and the worker goes on with the others (I7).
     #[must_use]
     pub fn is_ready(&self) -> bool {
         are_ready(&self.report())

@@ -1,10 +1,11 @@
 //! The HTTP server for probes and metrics.
 //!
-//! `/healthz` answers while the process lives and asks no store; `/readyz` answers 200 while every worker works, else 503
-//! with each worker and its reason; `/metrics` is Prometheus text.
+//! `/healthz` answers while the process lives and asks no store; `/readyz` answers 200 while every
+//! worker works, else 503 with each worker and its reason; `/metrics` is Prometheus text.
 //!
-//! A parked partition does not make a worker unready: an orchestrator that took it out of service, or restarted it, would
-//! mend nothing and stop the other partitions (I7). `/readyz` says `degraded` then, with each of them.
+//! A parked partition does not make a worker unready: an orchestrator that took it out of service,
+//! or restarted it, would mend nothing and stop the other partitions (I7). `/readyz` says
+//! `degraded` then, with each of them.
 
 use crate::health::{Health, are_ready};
 use crate::metrics::Metrics;
@@ -178,7 +179,8 @@ mod tests {
         served.await.unwrap().unwrap();
     }
 
-    /// I7: trouble of one partition takes no worker out of service, and is told with its coordinates.
+    /// I7: trouble of one partition takes no worker out of service, and is told with its
+    /// coordinates.
     #[tokio::test]
     async fn a_parked_partition_degrades_and_an_outage_unreadies() {
         let health = Health::new();

@@ -20,7 +20,8 @@ impl WorkerObserver {
     }
 }
 
-/// Each record under one outcome: what was counted apart is taken out of the count that includes it.
+/// Each record under one outcome: what was counted apart is taken out of the count that includes
+/// it.
 fn outcomes(counts: &Counts) -> Outcomes {
     let Counts { applied, duplicate, behind, ignored, unknown, dead, holes, lost: _ } = *counts;
     [applied, duplicate - behind, behind, ignored - unknown, unknown, dead, holes]
@@ -135,7 +136,8 @@ mod tests {
         assert!(health.is_ready());
     }
 
-    /// I5: the outcomes of a scrape add up to the offsets passed, without those that an operator passed over.
+    /// I5: the outcomes of a scrape add up to the offsets passed, without those that an operator
+    /// passed over.
     #[test]
     fn each_record_has_one_outcome() {
         let counts =
@@ -144,7 +146,8 @@ mod tests {
         assert_eq!(outcomes(&counts).iter().sum::<u64>(), (counts.total() - counts.lost) as u64);
     }
 
-    /// I7: a parked partition is told with cause and offset, and is left out of the lag that scaling reads.
+    /// I7: a parked partition is told with cause and offset, and is left out of the lag that
+    /// scaling reads.
     #[test]
     fn a_parked_partition_reaches_metrics_and_health_and_leaves_the_lag() {
         let (metrics, health) = (Metrics::new().unwrap(), Health::new());

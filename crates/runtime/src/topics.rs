@@ -32,7 +32,8 @@ pub enum LoadError {
     Topics(#[from] TopicsError),
 }
 
-/// The topics of a file, or of the built-in one, under a profile; the profile "" is the file as it stands.
+/// The topics of a file, or of the built-in one, under a profile; the profile "" is the file as it
+/// stands.
 ///
 /// # Errors
 /// Where the file cannot be read, is not as wanted, or has no such profile.
@@ -57,8 +58,8 @@ pub fn desired(file: Option<&Path>, profile: &str) -> Result<Desired, LoadError>
     Ok(topics.desired((!profile.is_empty()).then_some(profile))?)
 }
 
-/// How long each topic keeps its records, in us; `i64::MAX` where it keeps them for ever, keeps the last of each key, or is
-/// not among them: nothing that may still lie in the log is forgotten.
+/// How long each topic keeps its records, in us; `i64::MAX` where it keeps them for ever, keeps the
+/// last of each key, or is not among them: nothing that may still lie in the log is forgotten.
 #[must_use]
 pub fn retention_us(topics: &[TopicSpec]) -> [i64; Topic::ALL.len()] {
     let mut retention_us = [i64::MAX; Topic::ALL.len()];

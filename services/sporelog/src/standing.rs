@@ -1,9 +1,11 @@
-//! Where a projection stands in a partition, compared with the log as it is: also where no worker runs to say so.
+//! Where a projection stands in a partition, compared with the log as it is: also where no worker
+//! runs to say so.
 
 use pipeline::{GroupPosition, LogIdentity, LogRange, ParkCause, ParkNote, Parked, check_range, compare_logs};
 
-/// Why the partition is not read on, or will not be once a worker claims it; none where nothing stands in the way. What a
-/// worker has noted comes first: it has tried. Without `log` it is not asked which log that is.
+/// Why the partition is not read on, or will not be once a worker claims it; none where nothing
+/// stands in the way. What a worker has noted comes first: it has tried. Without `log` it is not
+/// asked which log that is.
 pub fn trouble(
     projection: &'static str,
     held: &GroupPosition,

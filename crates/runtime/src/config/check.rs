@@ -3,7 +3,8 @@
 use super::options::options;
 use super::{Config, ConfigError};
 
-/// Refuses numbers outside the ranges that the sections declare, and pairs that contradict each other.
+/// Refuses numbers outside the ranges that the sections declare, and pairs that contradict each
+/// other.
 pub(super) fn check(config: &Config, origin: &dyn Fn(&str) -> String) -> Result<(), ConfigError> {
     let refuse =
         |key: &str, reason: String| Err(ConfigError::Invalid { key: key.to_owned(), origin: origin(key), reason });
@@ -29,12 +30,14 @@ pub(super) fn check(config: &Config, origin: &dyn Fn(&str) -> String) -> Result<
     check_timeouts(config).or_else(|(key, reason)| refuse(key, reason))
 }
 
-/// Compares the timeouts of a cluster's log and store with each other: they bound one another across sections.
+/// Compares the timeouts of a cluster's log and store with each other: they bound one another
+/// across sections.
 fn check_timeouts(config: &Config) -> Result<(), (&'static str, String)> {
     if config.kafka.bootstrap.is_none() {
         return Ok(());
     }
-    // I3: a statement that outlives the session would run on under a claim that another worker holds by then.
+    // I3: a statement that outlives the session would run on under a claim that another worker
+    // holds by then.
     let (postgres, session_ms) = (&config.postgres, config.kafka.session_timeout_ms);
     let idle_ms = postgres.idle_in_transaction_timeout_ms;
     for (key, timeout_ms) in [
@@ -45,8 +48,8 @@ fn check_timeouts(config: &Config) -> Result<(), (&'static str, String)> {
             return Err((key, format!("{timeout_ms} is not below kafka.session_timeout_ms ({session_ms})")));
         }
     }
-    // Derived events and dead letters are published between the last statement and COMMIT: a transaction that the server
-    // ends meanwhile would be repeated for ever while the log is slow.
+    // Derived events and dead letters are published between the last statement and COMMIT: a
+    // transaction that the server ends meanwhile would be repeated for ever while the log is slow.
     let delivery_ms = config.kafka.delivery_timeout_ms;
     if delivery_ms >= idle_ms {
         let reason = format!(

@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// The log on Kafka or Redpanda. Without `kafka.bootstrap` the log is the embedded one, and so are the stores.
+/// The log on Kafka or Redpanda. Without `kafka.bootstrap` the log is the embedded one, and so are
+/// the stores.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct KafkaSection {
@@ -12,14 +13,16 @@ pub struct KafkaSection {
     pub bootstrap: Option<String>,
     /// The id of the cluster that is meant: `topics` refuses any other.
     pub cluster_id: Option<String>,
-    /// Goes before the name of every topic and consumer group, so that several pipelines can share a cluster.
+    /// Goes before the name of every topic and consumer group, so that several pipelines can share
+    /// a cluster.
     pub topic_prefix: String,
     /// Properties of librdkafka, a `name=value` on each line, such as those of SASL and TLS.
     pub properties: String,
     /// A file with further such properties, for those that are secret.
     pub properties_file: Option<PathBuf>,
-    /// A name of this process that stays the same over restarts (static membership), unlike that of any other process of
-    /// the pipeline: its workers' partitions wait for it for a session timeout, also where it was stopped for good.
+    /// A name of this process that stays the same over restarts (static membership), unlike that of
+    /// any other process of the pipeline: its workers' partitions wait for it for a session
+    /// timeout, also where it was stopped for good.
     pub group_instance_id: Option<String>,
     /// How long a worker may be silent before its partitions go to another one.
     #[schemars(range(min = 1000, max = 1_800_000))]
@@ -27,8 +30,9 @@ pub struct KafkaSection {
     /// The memory that each worker may hold in fetched records that it has not taken up yet.
     #[schemars(range(min = 65_536, max = 2_147_483_647_u64))]
     pub queue_bytes: u64,
-    /// How long the brokers may take to acknowledge a record before the producer gives its batch back to be retried. Must
-    /// be below `postgres.idle_in_transaction_timeout_ms`: derived events are published inside a transaction.
+    /// How long the brokers may take to acknowledge a record before the producer gives its batch
+    /// back to be retried. Must be below `postgres.idle_in_transaction_timeout_ms`: derived events
+    /// are published inside a transaction.
     #[schemars(range(min = 100, max = 3_600_000))]
     pub delivery_timeout_ms: u64,
     /// How long nothing may come of a partition whose end is ahead before it is parked as stalled.
@@ -53,7 +57,8 @@ impl Default for KafkaSection {
     }
 }
 
-/// The schema registry. Without `registry.url` events are framed by the fingerprint of their schema.
+/// The schema registry. Without `registry.url` events are framed by the fingerprint of their
+/// schema.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RegistrySection {
@@ -115,8 +120,8 @@ pub struct ScyllaSection {
     pub nodes: Option<String>,
     /// The keyspace.
     pub keyspace: String,
-    /// Copies of each row, as `migrate up` makes the keyspace: a number (`SimpleStrategy`, for one machine), or one for
-    /// each datacenter, such as `dc1:3,dc2:3` (`NetworkTopologyStrategy`).
+    /// Copies of each row, as `migrate up` makes the keyspace: a number (`SimpleStrategy`, for one
+    /// machine), or one for each datacenter, such as `dc1:3,dc2:3` (`NetworkTopologyStrategy`).
     pub replication: String,
     /// The datacenter whose nodes are asked first.
     pub local_dc: Option<String>,

@@ -1,4 +1,5 @@
-//! The tree of options. Doc comments and ranges here are what the documentation prints and the loader checks.
+//! The tree of options. Doc comments and ranges here are what the documentation prints and the
+//! loader checks.
 
 use super::cluster::{KafkaSection, PostgresSection, RegistrySection, ScyllaSection};
 use schemars::JsonSchema;
@@ -15,9 +16,11 @@ pub struct Config {
     pub data: DataSection,
     /// The embedded log.
     pub log: LogSection,
-    /// The log on Kafka or Redpanda. Without `kafka.bootstrap` the log is the embedded one, and so are the stores.
+    /// The log on Kafka or Redpanda. Without `kafka.bootstrap` the log is the embedded one, and so
+    /// are the stores.
     pub kafka: KafkaSection,
-    /// The schema registry. Without `registry.url` events are framed by the fingerprint of their schema.
+    /// The schema registry. Without `registry.url` events are framed by the fingerprint of their
+    /// schema.
     pub registry: RegistrySection,
     /// Views and series in Postgres, with TimescaleDB and pgvector where they are there.
     pub postgres: PostgresSection,
@@ -55,7 +58,8 @@ impl Default for DataSection {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogSection {
-    /// The file that declares topics, partitions and retention; without one, the copy built into the binary.
+    /// The file that declares topics, partitions and retention; without one, the copy built into
+    /// the binary.
     pub topics_file: Option<PathBuf>,
     /// The profile of the topics file: partitions and replicas are taken from it.
     pub profile: String,
@@ -97,7 +101,8 @@ pub struct WorkerSection {
     /// The longest wait between retries.
     #[schemars(range(min = 1))]
     pub backoff_max_ms: u64,
-    /// A worker pauses and is not ready from this many dead letters among its last 10,000 records on.
+    /// A worker pauses and is not ready from this many dead letters among its last 10,000 records
+    /// on.
     #[schemars(range(min = 1, max = 10_000))]
     pub dead_letter_flood_limit: u64,
     /// How long each such pause lasts.
@@ -137,20 +142,21 @@ impl WorkerSection {
     }
 }
 
-/// How repeated events are told from new ones. Window and cap are stored with the rows that they helped to make: another
-/// value is refused, since it would make other rows.
+/// How repeated events are told from new ones. Window and cap are stored with the rows that they
+/// helped to make: another value is refused, since it would make other rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DedupSection {
-    /// How long, in append time since its last occurrence, the id of an event without `producer_seq` is remembered.
+    /// How long, in append time since its last occurrence, the id of an event without
+    /// `producer_seq` is remembered.
     #[schemars(range(min = 1, max = 86_400_000))]
     pub window_ms: u64,
-    /// How many valid events without `producer_seq` may lie between two occurrences of an id in a partition. Each takes
-    /// about 16 bytes of memory, in each partition.
+    /// How many valid events without `producer_seq` may lie between two occurrences of an id in a
+    /// partition. Each takes about 16 bytes of memory, in each partition.
     #[schemars(range(min = 1, max = 10_000_000))]
     pub max_records: u64,
-    /// A producer that was silent for this long, in append time, is remembered by its largest `producer_seq` alone: what
-    /// it sends below that then counts as a repeat.
+    /// A producer that was silent for this long, in append time, is remembered by its largest
+    /// `producer_seq` alone: what it sends below that then counts as a repeat.
     #[schemars(range(min = 60_000, max = 315_360_000_000_u64))]
     pub forget_after_ms: u64,
 }
@@ -216,9 +222,10 @@ pub enum LogFormat {
 pub struct TelemetrySection {
     /// The form of log lines, which go to standard error.
     pub log_format: LogFormat,
-    /// The least severe level that is logged (`error`, `warn`, `info`, `debug`, `trace`), or directives by
-    /// module, such as `info,embedded=debug`. A plain `error`, `warn` or `info` leaves out what the
-    /// clients of Kafka and Cassandra repeat while an engine is down: the workers say it themselves.
+    /// The least severe level that is logged (`error`, `warn`, `info`, `debug`, `trace`), or
+    /// directives by module, such as `info,embedded=debug`. A plain `error`, `warn` or `info`
+    /// leaves out what the clients of Kafka and Cassandra repeat while an engine is down: the
+    /// workers say it themselves.
     pub log_level: String,
 }
 

@@ -1,4 +1,5 @@
-//! Looking into a backend from outside, without joining a group: for `lag`, `doctor`, `verify` and `deadletter`.
+//! Looking into a backend from outside, without joining a group: for `lag`, `doctor`, `verify` and
+//! `deadletter`.
 
 use anyhow::Result;
 use domain::{Projection, Topic, TopicPartition};
@@ -13,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 /// What partitions of a log hold.
 pub type Ranges = BTreeMap<TopicPartition, LogRange>;
 
-/// Which log each partition belongs to; why that cannot be told, where it cannot: a setting that is wrong, say.
+/// Which log each partition belongs to; why that cannot be told, where it cannot: a setting that is
+/// wrong, say.
 pub type Identities = BTreeMap<TopicPartition, Result<LogIdentity, String>>;
 
 /// How long a replay waits for news before it looks whether it has ended.
@@ -67,8 +69,9 @@ pub trait Look {
     async fn records(&self) -> Result<Self::Records>;
 }
 
-/// Where a projection stands, whichever way it keeps that: ingest in the metadata of its group's offsets. An offset that
-/// an operator's tool has set stands without an account, as if nothing had been read before it.
+/// Where a projection stands, whichever way it keeps that: ingest in the metadata of its group's
+/// offsets. An offset that an operator's tool has set stands without an account, as if nothing had
+/// been read before it.
 pub async fn positions<L: Look>(
     look: &L,
     projection: &Projection,
@@ -87,8 +90,8 @@ pub async fn positions<L: Look>(
     Ok(look.committed(projection, tps).await?.iter().map(position).collect())
 }
 
-/// Calls `visit` with every record of these ranges, in offset order within each partition. It ends whatever lies in the
-/// log: a partition that cannot be read on is left, and told at the end.
+/// Calls `visit` with every record of these ranges, in offset order within each partition. It ends
+/// whatever lies in the log: a partition that cannot be read on is left, and told at the end.
 pub async fn each_record<L: Look>(
     look: &L,
     ranges: Ranges,

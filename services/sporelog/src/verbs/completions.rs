@@ -23,8 +23,27 @@ pub struct Args {
 
 /// Prints the script.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "sporelog", &mut script);
-    std::io::stdout().write_all(&script)?;
+    std::io::stdout().write_all(&script(args.shell))?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn script(shell: Shell) -> Vec<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "sporelog", &mut script);
+    script
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_of_every_shell_know_the_verbs_and_their_flags() {
+        for shell in [Shell::Bash, Shell::Fish, Shell::Zsh] {
+            let script = String::from_utf8(script(shell)).unwrap();
+            for word in ["doctor", "projection", "skip", "reason", "verify", "deadletter"] {
+                assert!(script.contains(word), "{shell}: {word}");
+            }
+        }
+    }
 }

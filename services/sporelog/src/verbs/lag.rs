@@ -1,4 +1,5 @@
-//! `lag`: how far each projection is behind the log, partition by partition, from what is committed.
+//! `lag`: how far each projection is behind the log, partition by partition, from what is
+//! committed.
 
 use crate::backend::{Cluster, Folder, Identities, Look, Ranges, positions};
 use crate::render::{Answer, Format, Value, time_text};
@@ -63,7 +64,8 @@ impl Line {
     }
 }
 
-/// Where the log ended when the waiting began. Partitions go by name: what appears meanwhile moves none of the others.
+/// Where the log ended when the waiting began. Partitions go by name: what appears meanwhile moves
+/// none of the others.
 type Ends = BTreeMap<(&'static str, TopicPartition), i64>;
 
 /// Prints how far each partition is behind.
@@ -103,8 +105,9 @@ fn ends(lines: &[Line]) -> Ends {
     lines.iter().map(|line| ((line.projection, line.tp), line.end)).collect()
 }
 
-/// Every partition of every projection, in a fixed order; `ends` holds still what counts as the log's end, and what
-/// it does not name was not in the log then. Where `asks_logs` is false, it is not asked which log each partition is.
+/// Every partition of every projection, in a fixed order; `ends` holds still what counts as the
+/// log's end, and what it does not name was not in the log then. Where `asks_logs` is false, it is
+/// not asked which log each partition is.
 async fn lines<L: Look>(look: &L, ends: Option<&Ends>, asks_logs: bool) -> Result<Vec<Line>> {
     let mut lines = Vec::new();
     for projection in PROJECTIONS {
@@ -223,7 +226,8 @@ mod tests {
         drop((log, store));
     }
 
-    /// I7: a parked partition is shown without --all, and is not done although nothing of it may be behind.
+    /// I7: a parked partition is shown without --all, and is not done although nothing of it may be
+    /// behind.
     #[tokio::test]
     async fn a_parked_partition_is_shown_and_not_done() {
         let dir = tempfile::tempdir().unwrap();

@@ -14,8 +14,8 @@ pub const BEGINNING: usize = 24;
 /// Bytes of a key that are kept: more of it helps nobody, and a record may be all key.
 const KEY_BYTES: usize = 1_024;
 
-/// A dead letter with the beginnings of the record's own key and value. Letters may be as large as the log takes records,
-/// and a list holds many: what is not shown is not kept (I8).
+/// A dead letter with the beginnings of the record's own key and value. Letters may be as large as
+/// the log takes records, and a list holds many: what is not shown is not kept (I8).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Letter {
     /// Coordinates, projection and reason.
@@ -39,7 +39,8 @@ impl Letter {
         printable(&self.value[..self.value.len().min(BEGINNING)])
     }
 
-    /// The bytes of the record's own key and value, also where the letter does not hold all of them.
+    /// The bytes of the record's own key and value, also where the letter does not hold all of
+    /// them.
     pub fn sizes(&self) -> [usize; 2] {
         self.head.cut.map_or(self.held, |[key, value, _]| [key, value])
     }
@@ -78,7 +79,8 @@ pub struct Keep {
     pub value_bytes: usize,
 }
 
-/// The wanted letters, each once, in the order in which they were written; and where their topic could not be read.
+/// The wanted letters, each once, in the order in which they were written; and where their topic
+/// could not be read.
 pub async fn collect<L: Look>(look: &L, wanted: &Wanted, keep: Keep) -> Result<(Vec<Letter>, Vec<Trouble>)> {
     let mut newest = BTreeMap::new();
     let troubles = each_letter(look, |record, head| {
@@ -97,8 +99,8 @@ pub async fn collect<L: Look>(look: &L, wanted: &Wanted, keep: Keep) -> Result<(
     Ok((newest.into_values().collect(), troubles))
 }
 
-/// The records that a projection holds for dead, as its letters say: for ingest, whose store keeps no such rows. Letters
-/// that have expired are not among them.
+/// The records that a projection holds for dead, as its letters say: for ingest, whose store keeps
+/// no such rows. Letters that have expired are not among them.
 pub async fn known_dead<L: Look>(look: &L, projection: &str) -> Result<(KnownDead, Vec<Trouble>)> {
     let mut known = KnownDead::new();
     let troubles = each_letter(look, |_, head| {

@@ -8,7 +8,8 @@ use domain::topics::{Change, Desired, Plan, Refusal, plan};
 use log_kafka::KafkaAdmin;
 use runtime::config::Config;
 
-/// Topic settings that change what is stored, or which records the log takes: without them work stands still.
+/// Topic settings that change what is stored, or which records the log takes: without them work
+/// stands still.
 const NEEDED: [&str; 3] = ["message.timestamp.type", "max.message.bytes", "cleanup.policy"];
 
 /// Looks at the brokers and their topics; whether they answer.

@@ -1,5 +1,6 @@
-//! `doctor`: what is wrong with log, topics, positions, stores and settings, and what to do. Everything that a worker waits
-//! for, or parks a partition for, has its line here; nothing is changed.
+//! `doctor`: what is wrong with log, topics, positions, stores and settings, and what to do.
+//! Everything that a worker waits for, or parks a partition for, has its line here; nothing is
+//! changed.
 
 mod disk;
 mod finding;

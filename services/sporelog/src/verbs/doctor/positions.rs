@@ -1,4 +1,5 @@
-//! Where each projection stands: in range, of this log, parked or not, its account, its rules and its clock.
+//! Where each projection stands: in range, of this log, parked or not, its account, its rules and
+//! its clock.
 
 use super::finding::Finding;
 use crate::backend::{Held as _, Look, positions};
@@ -8,7 +9,8 @@ use domain::Projection;
 use pipeline::{Counts, DedupSettings, GroupPosition, ParkNote};
 use runtime::config::Config;
 
-/// How far a log's time may be ahead of this machine's: what validity allows an event to be ahead of the log.
+/// How far a log's time may be ahead of this machine's: what validity allows an event to be ahead
+/// of the log.
 const AHEAD_US: i64 = 300_000_000;
 
 /// Parked partitions that get a line each; the rest is counted.

@@ -1,4 +1,5 @@
-//! The stores and the schema registry: whether they answer, are migrated, and keep what is written to them.
+//! The stores and the schema registry: whether they answer, are migrated, and keep what is written
+//! to them.
 
 use super::finding::Finding;
 use crate::backend::{Cluster, Folder, Look as _};

@@ -27,7 +27,8 @@ pub struct Args {
     /// Print no live lines.
     #[arg(long, short)]
     pub quiet: bool,
-    /// Stop when every worker has caught up with the log; partitions that are parked are not waited for.
+    /// Stop when every worker has caught up with the log; partitions that are parked are not waited
+    /// for.
     #[arg(long)]
     pub until_idle: bool,
 }
@@ -86,8 +87,8 @@ pub async fn run(args: Args, config: Config) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Refuses a store whose records come from another log: views and series tell it by their positions, but ingest's positions
-/// lie in the log that is gone (I2).
+/// Refuses a store whose records come from another log: views and series tell it by their
+/// positions, but ingest's positions lie in the log that is gone (I2).
 fn bind_records(log: &Log, store: &Store) -> Result<()> {
     let here = log.cluster_id();
     if let Some(other) = store.bind_log(here)? {

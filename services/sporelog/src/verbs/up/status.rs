@@ -23,7 +23,8 @@ pub struct Shown {
 const EVERY: Duration = Duration::from_secs(1);
 const IDLE_LOOK: Duration = Duration::from_millis(50);
 
-/// Prints until stopped; where `until_idle` is given, stops the process once every worker has caught up.
+/// Prints until stopped; where `until_idle` is given, stops the process once every worker has
+/// caught up.
 pub async fn show(
     shown: Shown,
     metrics: Arc<Metrics>,
@@ -98,8 +99,8 @@ fn table(now: &[WorkerSnapshot], before: &[WorkerSnapshot], elapsed_us: i64, ter
     text
 }
 
-/// Whether the workers of every role together own every partition of their topics, without lag. A parked one can only be
-/// waited for in vain: the rest is done without it.
+/// Whether the workers of every role together own every partition of their topics, without lag. A
+/// parked one can only be waited for in vain: the rest is done without it.
 fn is_idle(now: &[WorkerSnapshot], log: &Log) -> bool {
     ["records", "views", "series"].iter().zip(["ingest", "projector", "aggregator"]).all(|(projection, role)| {
         let Some(projection) = domain::Projection::named(projection) else { return true };

@@ -38,13 +38,14 @@ pub struct Folds {
     pub judged: Judged,
     /// The rows of whole partitions.
     whole: Snapshot,
-    /// The rows of what is left of the others: of tables with a row for each event they are true, each by itself.
+    /// The rows of what is left of the others: of tables with a row for each event they are true,
+    /// each by itself.
     rest: Option<Snapshot>,
 }
 
 impl Folds {
-    /// Folds what the plan says. A partition that turns out to be unreadable is left out, and the rest folded anew: its rows
-    /// would be those of a beginning.
+    /// Folds what the plan says. A partition that turns out to be unreadable is left out, and the
+    /// rest folded anew: its rows would be those of a beginning.
     pub async fn make<L: Look>(
         look: &L,
         projection: &'static Projection,
@@ -121,7 +122,8 @@ impl Folds {
             // Of a table with parts those of whole partitions were copied, and nothing else.
             found = diff(copy, whole, table)?;
         } else if any {
-            // One partition writes a row (I3): a row of a whole one must be there just so. Those of the others are unknown.
+            // One partition writes a row (I3): a row of a whole one must be there just so. Those of
+            // the others are unknown.
             found = missing(whole, copy, table)?.map(Difference::swapped);
         }
         if let (None, Some(rest)) = (&found, rest) {

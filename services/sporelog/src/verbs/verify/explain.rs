@@ -1,4 +1,5 @@
-//! Which event explains that a stored row differs: the log is read once more for the events that write the row.
+//! Which event explains that a stored row differs: the log is read once more for the events that
+//! write the row.
 
 use crate::backend::{Look, Ranges, each_record};
 use anyhow::Result;

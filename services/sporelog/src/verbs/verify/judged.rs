@@ -1,6 +1,6 @@
-//! Records that a projection holds for dead and that today's rules would apply: a store that refused them, or a schema that
-//! was missing on that day, is no function of the log. They are listed, and stay dead: `verify` asks what the rows were
-//! made from.
+//! Records that a projection holds for dead and that today's rules would apply: a store that
+//! refused them, or a schema that was missing on that day, is no function of the log. They are
+//! listed, and stay dead: `verify` asks what the rows were made from.
 
 use domain::{Projection, TopicPartition};
 use pipeline::folder::Folder;

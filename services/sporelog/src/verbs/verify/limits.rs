@@ -1,5 +1,5 @@
-//! What of a projection can be compared with the log: the log may not hold any more, or not in a readable form, what a
-//! partition was folded from.
+//! What of a projection can be compared with the log: the log may not hold any more, or not in a
+//! readable form, what a partition was folded from.
 
 use crate::backend::{Look, Ranges, each_record};
 use anyhow::Result;
@@ -191,7 +191,8 @@ fn limit(held: &GroupPosition, log: Option<&LogIdentity>, range: LogRange) -> Op
     is_set.then_some(Limit::Unaccounted(position.next_offset))
 }
 
-/// Whether every row is made by one event: then what is left of the log gives some of the rows, each as it was.
+/// Whether every row is made by one event: then what is left of the log gives some of the rows,
+/// each as it was.
 pub fn is_by_event(table: &Table) -> bool {
     !table.partial && table.columns.iter().all(|column| matches!(column.merge, Merge::Once))
 }

@@ -1,7 +1,8 @@
 //! `verify`: the log is folded again, and every table is compared with what is stored (I1, I10).
 //!
-//! What the log does not hold any more cannot be compared: it is left out and said, see `limits`. Repeats are told by the
-//! rules stored with the rows, and what is dead is taken from the store: neither is a function of the log alone.
+//! What the log does not hold any more cannot be compared: it is left out and said, see `limits`.
+//! Repeats are told by the rules stored with the rows, and what is dead is taken from the store:
+//! neither is a function of the log alone.
 
 mod compare;
 mod explain;
@@ -104,8 +105,8 @@ async fn verify<L: Look>(
     Ok(verdict)
 }
 
-/// The counts of records, and with them duplicates and dead letters, must come out the same where the log has every record
-/// that was counted.
+/// The counts of records, and with them duplicates and dead letters, must come out the same where
+/// the log has every record that was counted.
 fn compare_accounts(
     projection: &Projection,
     (held, replayed): (&[GroupPosition], &[Position]),

@@ -1,9 +1,9 @@
-//! Records have no position beside them (I4). At rest, they are what the whole log folds to. Under traffic they lie
-//! between two folds: what the log says up to the committed offset is there, and nothing is there that the log up to
-//! its end does not say.
+//! Records have no position beside them (I4). At rest, they are what the whole log folds to. Under
+//! traffic they lie between two folds: what the log says up to the committed offset is there, and
+//! nothing is there that the log up to its end does not say.
 //!
-//! A record's row is made by one event. So where the log has lost its beginning, what is left of it still says which rows
-//! must be there; it does not say which may be.
+//! A record's row is made by one event. So where the log has lost its beginning, what is left of it
+//! still says which rows must be there; it does not say which may be.
 
 use super::compare::{Verdict, print, tell_why};
 use super::limits::{Limit, Plan};
@@ -39,7 +39,8 @@ pub async fn verify<L: Look>(
     let tps = look.partitions(projection.topics).await?;
     let held = positions(look, projection, &tps).await?;
     let mut stored = look.records().await?;
-    // Ingest's store keeps no rows of dead records: their letters say which they are, as long as their topic keeps them.
+    // Ingest's store keeps no rows of dead records: their letters say which they are, as long as
+    // their topic keeps them.
     let (dead, troubles) = known_dead(look, projection.name).await?;
     for trouble in troubles {
         writeln!(out, "{}: not every dead letter could be read: {}", projection.name, trouble.text)?;
@@ -94,8 +95,8 @@ pub async fn verify<L: Look>(
     Ok(verdict)
 }
 
-/// Folds what the log holds up to the committed offsets. What cannot be read is noted, and what lies before it is folded:
-/// each row is true by itself.
+/// Folds what the log holds up to the committed offsets. What cannot be read is noted, and what
+/// lies before it is folded: each row is true by itself.
 async fn fold_committed<L: Look>(
     look: &L,
     projection: &'static Projection,
@@ -112,7 +113,8 @@ async fn fold_committed<L: Look>(
     Ok((store, reached))
 }
 
-/// What the log holds behind the committed offsets; what lies behind trouble, or belongs to another log, is not read.
+/// What the log holds behind the committed offsets; what lies behind trouble, or belongs to another
+/// log, is not read.
 fn behind(all: &Ranges, held: &[GroupPosition], plan: &Plan) -> Ranges {
     let start = |tp: &TopicPartition, range: &LogRange| {
         let held = held.iter().find(|held| held.position.tp == *tp);

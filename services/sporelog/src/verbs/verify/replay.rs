@@ -1,4 +1,5 @@
-//! Folding the log again into a scratch store, with the workers' own code and the rules that the rows were made by.
+//! Folding the log again into a scratch store, with the workers' own code and the rules that the
+//! rows were made by.
 
 use super::judged::{Judged, Judging};
 use crate::backend::{Look, Ranges};
@@ -19,7 +20,8 @@ use tokio_util::sync::CancellationToken;
 /// A parked partition of a replay is not tried again: nobody mends it meanwhile, and it is told.
 const NEVER_MS: u64 = 365 * 86_400_000;
 
-/// A rebuild publishes nothing: its dead letters and derived events were published by the live worker.
+/// A rebuild publishes nothing: its dead letters and derived events were published by the live
+/// worker.
 #[derive(Clone, Copy, Debug)]
 struct Nowhere;
 
@@ -86,7 +88,8 @@ pub async fn replay<L: Look>(
     Ok(Reached { positions, parked, judged: judged.take() })
 }
 
-/// The workers' options, without what only a live worker does; `stored` are the rules that the rows were made by.
+/// The workers' options, without what only a live worker does; `stored` are the rules that the rows
+/// were made by.
 pub fn replay_options(config: &Config, stored: Option<DedupSettings>, dead: KnownDead) -> Result<WorkerOptions> {
     let configured = crate::roles::worker_options(config)?;
     let (mut dedup_window_ms, mut dedup_max_records) = (configured.dedup_window_ms, configured.dedup_max_records);
@@ -111,7 +114,8 @@ pub fn replay_options(config: &Config, stored: Option<DedupSettings>, dead: Know
 mod tests {
     use super::*;
 
-    /// The rows were made by the stored rules: another window in the configuration would make other rows.
+    /// The rows were made by the stored rules: another window in the configuration would make other
+    /// rows.
     #[test]
     fn stored_rules_win_over_configured_ones() {
         let mut config = Config::default();

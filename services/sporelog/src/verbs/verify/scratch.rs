@@ -36,7 +36,8 @@ impl Scratch {
     }
 }
 
-/// Copies those parts of a table into a scratch store that `takes` wants; rows of a table without parts are all wanted.
+/// Copies those parts of a table into a scratch store that `takes` wants; rows of a table without
+/// parts are all wanted.
 pub async fn copy(
     scan: &mut impl Scan,
     projection: &Projection,

@@ -1,4 +1,5 @@
-//! Against a data folder with a small population's events, and what an operator or a disk may do to it.
+//! Against a data folder with a small population's events, and what an operator or a disk may do to
+//! it.
 
 use super::*;
 use crate::verbs::verify::replay::replay;
@@ -87,8 +88,8 @@ async fn equal_and_different_stores_are_told_apart() {
     assert_eq!((word(&text, "spore"), word(&text, "agent")), ("DIFFERENT", "equal"), "{text}");
 }
 
-/// A store's refusal is no function of the log: what is dead is taken from the rows, and listed where today's rules would
-/// apply it.
+/// A store's refusal is no function of the log: what is dead is taken from the rows, and listed
+/// where today's rules would apply it.
 #[tokio::test]
 async fn dead_records_are_those_of_the_store() {
     let place = Place::new().await;
@@ -129,7 +130,8 @@ async fn expired_topics_are_compared_as_far_as_they_reach() {
     assert_eq!((verdict, word(&text, "spore")), (Verdict::Differs, "DIFFERENT"), "{text}");
 }
 
-/// What an operator passed over, and what belongs to another log, is left out and said; the account of the rest is compared.
+/// What an operator passed over, and what belongs to another log, is left out and said; the account
+/// of the rest is compared.
 #[tokio::test]
 async fn skipped_and_foreign_partitions_are_left_out() {
     let place = Place::new().await;

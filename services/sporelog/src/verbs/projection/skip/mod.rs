@@ -1,5 +1,5 @@
-//! `projection skip`: an operator's order to leave offsets behind (I7). It is an event first; then the position moves, and
-//! its account counts what was passed over as `lost` (I5).
+//! `projection skip`: an operator's order to leave offsets behind (I7). It is an event first; then
+//! the position moves, and its account counts what was passed over as `lost` (I5).
 
 mod event;
 mod offsets;

@@ -1,5 +1,5 @@
-//! Moving ingest's position: the offset of its group, with its account in the metadata (I4). Nobody may be a member
-//! meanwhile, since a member would commit its own.
+//! Moving ingest's position: the offset of its group, with its account in the metadata (I4). Nobody
+//! may be a member meanwhile, since a member would commit its own.
 
 use super::plan::Plan;
 use crate::backend::Cluster;

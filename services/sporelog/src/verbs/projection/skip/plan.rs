@@ -55,7 +55,8 @@ impl Plan {
             // Passing over offsets does not mend a setting.
             Err(text) => bail!("{text}"),
         };
-        // A partition may be parked before it was ever read: the stores give its note without a position.
+        // A partition may be parked before it was ever read: the stores give its note without a
+        // position.
         let held = held.filter(|held| held.log != LogIdentity::default() || held.position.next_offset > 0);
         if let Some(held) = held.as_ref().filter(|held| held.log != LogIdentity::default())
             && let Err(cause) = compare_logs(&held.log, &log)
@@ -99,8 +100,8 @@ impl Plan {
     /// The position behind the skip, on top of one that may have been claimed since.
     pub fn advance(&self, position: Position) -> Position {
         let counts = Counts { lost: position.counts.lost + self.lost(), ..position.counts };
-        // Neither the record before the position was passed, nor can the window be refilled over what cannot be read: both
-        // begin anew here.
+        // Neither the record before the position was passed, nor can the window be refilled over
+        // what cannot be read: both begin anew here.
         Position { next_offset: self.to, counts, last: None, window_from: Some(self.to), ..position }
     }
 

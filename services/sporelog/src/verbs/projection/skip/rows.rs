@@ -1,4 +1,5 @@
-//! Moving a position that lies beside its rows (I2): by a claim, so that a worker that runs is fenced (I3).
+//! Moving a position that lies beside its rows (I2): by a claim, so that a worker that runs is
+//! fenced (I3).
 
 use super::plan::Plan;
 use anyhow::{Context as _, Result, bail};
@@ -8,8 +9,8 @@ use pipeline::{Advance, Claim, Claimed, Flush, Position, RowStore, StoreError, n
 /// How often a worker that tries the partition at the same moment may get in between.
 const TRIES: usize = 20;
 
-/// Claims the partition and moves the position. A worker that tries the parked partition meanwhile claims it, too: whoever
-/// claims last wins, so it is tried again.
+/// Claims the partition and moves the position. A worker that tries the parked partition meanwhile
+/// claims it, too: whoever claims last wins, so it is tried again.
 pub async fn advance(store: &mut impl RowStore, plan: &Plan) -> Result<()> {
     store.check(plan.projection).await?;
     for _ in 0..TRIES {

@@ -42,7 +42,8 @@ fn what_would_lose_more_than_is_meant_is_refused() {
     assert!(setting.unwrap_err().to_string().contains("CreateTime"));
 }
 
-/// I5: the account closes behind a skip, and the window begins anew, since what was passed over may be unreadable.
+/// I5: the account closes behind a skip, and the window begins anew, since what was passed over may
+/// be unreadable.
 #[test]
 fn the_account_counts_what_was_passed_over() {
     let plan = planned("a", LogRange { start: 10, end: 30 }, 20).unwrap();
@@ -65,7 +66,8 @@ fn the_order_is_a_valid_event_with_coordinates_and_reason() {
     assert_eq!(decision["reason"], "no \"replica\"");
 }
 
-/// A folder with three records of one topic, of which views have claimed the partition and nobody has read any.
+/// A folder with three records of one topic, of which views have claimed the partition and nobody
+/// has read any.
 async fn folder() -> (tempfile::TempDir, Config) {
     let dir = tempfile::tempdir().unwrap();
     let mut config = Config::default();
@@ -98,7 +100,8 @@ fn args(projection: &str, tp: TopicPartition, to: i64, yes: bool) -> Args {
     Args { projection, partition: tp, to, reason, yes, json: true }
 }
 
-/// I2, I4, I5: the order is in the log, and both kinds of position have moved with a closed account.
+/// I2, I4, I5: the order is in the log, and both kinds of position have moved with a closed
+/// account.
 #[tokio::test]
 async fn a_skip_moves_the_position_and_is_an_event() {
     let (dir, config) = folder().await;
