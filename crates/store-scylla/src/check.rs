@@ -45,8 +45,8 @@ pub(crate) async fn check(session: &Session, config: &ScyllaConfig, prefix: &str
     Keyspace { durable_writes, replication }.judge(config, datacenter)?;
     let select = "SELECT table_name, default_time_to_live FROM system_schema.tables WHERE keyspace_name = ?";
     let tables: Vec<(String, Option<i32>)> = rows(session, select, (&config.keyspace,)).await?;
-    let ours = tables.iter().filter(|(name, _)| name.starts_with(prefix));
-    ours.map(|(name, ttl_s)| judge_table(&config.keyspace, name, ttl_s.unwrap_or_default())).collect()
+    let mut ours = tables.iter().filter(|(name, _)| name.starts_with(prefix));
+    ours.try_for_each(|(name, ttl_s)| judge_table(&config.keyspace, name, ttl_s.unwrap_or_default()))
 }
 
 fn refused(text: String) -> Result<(), StoreError> {
