@@ -1,8 +1,8 @@
 //! The partitions that a worker has parked, and when each is tried again (I7).
 
 use crate::backoff::Backoff;
-use crate::park::Parked;
-use domain::TopicPartition;
+use crate::park::{ParkCause, Parked};
+use domain::{Topic, TopicPartition};
 use std::collections::BTreeMap;
 
 #[derive(Debug)]
@@ -64,6 +64,16 @@ impl Parking {
         self.entries.remove(&tp).is_some()
     }
 
+    /// The number of partitions that a topic had, where one that it had then is parked for having another by now.
+    pub(crate) fn former_partitions(&self, topic: Topic) -> Option<u32> {
+        self.entries.values().find_map(|entry| match entry.parked.cause {
+            ParkCause::PartitionCount { stored, .. } if entry.parked.tp.topic == topic => {
+                (entry.parked.tp.partition < stored).then_some(stored)
+            }
+            _ => None,
+        })
+    }
+
     /// The parked partitions.
     pub(crate) fn partitions(&self) -> impl Iterator<Item = TopicPartition> {
         self.entries.keys().copied()
@@ -73,8 +83,6 @@ impl Parking {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::park::ParkCause;
-    use domain::Topic;
 
     #[test]
     fn a_partition_waits_longer_each_time_and_keeps_its_beginning() {

@@ -191,7 +191,12 @@ fn another_partition_count_parks_the_topic() {
     local(async {
         for ingest in [false, true] {
             let (stage, tp, worker, told) = after(ingest, |stage, tp| stage.log.set_partitions(tp.topic, 11)).await;
-            assert!(told.says(&format!("parked {tp} partition_count")), "{:?}", told.0.borrow());
+            for tp in [tp, TopicPartition::new(tp.topic, 10)] {
+                assert!(told.says(&format!("parked {tp} partition_count")), "{:?}", told.0.borrow());
+            }
+            stage.clock.advance(Duration::from_secs(600));
+            turn().await;
+            assert_eq!(applied(&stage, ingest).await, 500, "nor is the new one read by a retry");
             assert!(stage.log.records(Topic::DeadLetter).is_empty());
             worker.stop().await.unwrap();
         }

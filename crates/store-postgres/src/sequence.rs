@@ -171,26 +171,22 @@ pub(crate) fn without_nul(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 
-/// Place, head, block numbers and the bits of each block.
-type ReadSequence<'r> = (i64, SequenceHead, Vec<i64>, Vec<&'r [u8]>);
-
 /// A sequence from the columns of [`crate::bookkeeping::SEQUENCES`], with its place among those
 /// asked for.
 pub(crate) fn read_sequence(row: &Row) -> Result<(usize, StoredSequence), StoreError> {
     let unread = |text: String| StoreError::Fatal(format!("the sequence of a producer cannot be read: {text}"));
-    let read = || -> Result<ReadSequence<'_>, Error> {
-        let floor: Option<i64> = row.try_get(1)?;
-        let head = SequenceHead {
-            floor: floor.unwrap_or(i64::MIN),
-            largest: row.try_get(2)?,
-            minted_us: row.try_get(3)?,
-            last_append_us: row.try_get(4)?,
-        };
-        let blocks: Option<Vec<i64>> = row.try_get(5)?;
-        let numbers: Option<Vec<&[u8]>> = row.try_get(6)?;
-        Ok((row.try_get(0)?, head, blocks.unwrap_or_default(), numbers.unwrap_or_default()))
+    let fault = |error: Error| unread(error.to_string());
+    let floor: Option<i64> = row.try_get(1).map_err(fault)?;
+    let head = SequenceHead {
+        floor: floor.unwrap_or(i64::MIN),
+        largest: row.try_get(2).map_err(fault)?,
+        minted_us: row.try_get(3).map_err(fault)?,
+        last_append_us: row.try_get(4).map_err(fault)?,
     };
-    let (place, head, blocks, numbers) = read().map_err(|error| unread(error.to_string()))?;
+    let place: i64 = row.try_get(0).map_err(fault)?;
+    let blocks: Option<Vec<i64>> = row.try_get(5).map_err(fault)?;
+    let numbers: Option<Vec<&[u8]>> = row.try_get(6).map_err(fault)?;
+    let (blocks, numbers) = (blocks.unwrap_or_default(), numbers.unwrap_or_default());
     let whole = |(block, numbers): (i64, &[u8])| {
         let bits: [u8; 16] = numbers
             .try_into()

@@ -69,7 +69,10 @@ impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Obs
                 return Ok(());
             }
         };
-        for tp in tps {
+        // Those with positions first: a topic that was given more partitions is parked as a whole (I9).
+        let mut tps = tps.to_vec();
+        tps.sort_by_key(|tp| committed.iter().all(|offset| offset.tp != *tp));
+        for tp in &tps {
             let held = committed.iter().find(|offset| offset.tp == *tp);
             self.start(*tp, held).await?;
         }
@@ -118,7 +121,12 @@ impl<S: Source, P: Publisher, R: RecordStore + Clone + 'static, C: Clock, O: Obs
         let log = self.source.identity(tp).await?;
         let range = self.source.range(tp).await?;
         let position = match held {
-            None => Position::start(tp, range.start),
+            None => {
+                if let Some(stored) = self.parking.former_partitions(tp.topic) {
+                    return Err(ParkCause::PartitionCount { stored, found: log.partitions }.into());
+                }
+                Position::start(tp, range.start)
+            }
             Some((_, Some(held))) => {
                 compare_logs(&held.log, &log)?;
                 held.position

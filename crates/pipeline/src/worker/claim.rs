@@ -8,7 +8,8 @@ use crate::park::ParkCause;
 use crate::ports::{Clock, Polled, Publisher, RowStore, Source};
 use crate::position::{Claim, Claimed, LogIdentity, Position};
 use crate::worker::WorkerError;
-use domain::TopicPartition;
+use domain::{Topic, TopicPartition};
+use std::collections::BTreeMap;
 
 /// Why a partition was not taken up.
 pub(crate) enum StartError {
@@ -32,6 +33,13 @@ impl From<ParkCause> for StartError {
     }
 }
 
+/// The topics with another number of partitions than some of these positions were made with, and that number (I9).
+fn grown_topics(claims: &[Claim], claimed: &[Claimed]) -> BTreeMap<Topic, u32> {
+    let pairs = claims.iter().zip(claimed).filter(|(_, claimed)| claimed.position.is_some());
+    let grown = pairs.filter(|(claim, claimed)| claim.log.partitions != claimed.log.partitions);
+    grown.map(|(claim, claimed)| (claim.tp.topic, claimed.log.partitions)).collect()
+}
+
 impl<S: Source, P: Publisher, R: RowStore, C: Clock, O: Observer> Worker<S, P, R, C, O> {
     /// Claims partitions and starts reading them (I3): the epoch is durable before the first fetch.
     pub(super) async fn claim(&mut self, tps: &[TopicPartition]) -> Result<(), WorkerError> {
@@ -50,7 +58,14 @@ impl<S: Source, P: Publisher, R: RowStore, C: Clock, O: Observer> Worker<S, P, R
                 return Ok(());
             }
         };
-        for (claim, claimed) in claims.into_iter().zip(claimed) {
+        let grown = grown_topics(&claims, &claimed);
+        for (claim, mut claimed) in claims.into_iter().zip(claimed) {
+            // I9: a partition that a topic was given later is no better than its others: the whole topic is parked.
+            let topic = claim.tp.topic;
+            let former = grown.get(&topic).copied().or_else(|| self.parking.former_partitions(topic));
+            if let Some(partitions) = former.filter(|_| claimed.position.is_none()) {
+                claimed.log.partitions = partitions;
+            }
             self.start(claimed, claim.log).await?;
         }
         self.report_owned();

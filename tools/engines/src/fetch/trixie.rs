@@ -52,9 +52,10 @@ pub(super) fn timescale(work: &Path, content: &Path, place: &Path) -> Result<()>
 /// Whether a package holds what the server runs with. It compiles no queries (LLVM), and Perl is
 /// for Debian's wrappers.
 fn is_used(package: &str) -> bool {
-    let is_left_out = |name: &&str| package.starts_with(name);
-    (package.starts_with("lib") || package.starts_with("postgresql-") || ["zlib1g", "tzdata"].contains(&package))
-        && !["libllvm", "libz3", "libperl", "libjson-perl", "postgresql-common"].iter().any(is_left_out)
+    const LEFT_OUT: [&str; 5] = ["libllvm", "libz3", "libperl", "libjson-perl", "postgresql-common"];
+    let is_library = package.starts_with("lib") || ["zlib1g", "tzdata"].contains(&package);
+    let is_wanted = is_library || package.starts_with("postgresql-");
+    is_wanted && !LEFT_OUT.iter().any(|name| package.starts_with(name))
 }
 
 /// The loader of the C library, relative to the packages' root.
